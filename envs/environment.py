@@ -1,0 +1,126 @@
+"""The Environment API: what an author writes, and how one episode's world is held."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..verifiers.types import Verdict
+from .errors import ToolError
+from .mutations import mutate_answer
+from .tools import Tool, call_tool, tools_of
+from .types import Answer, Task, ToolCall, ToolResult, ToolSchema, World
+
+if TYPE_CHECKING:
+    from ..infra.sandbox.sync import Sandboxes
+
+
+class Environment(ABC):
+    """A world with tools that can propose tasks, solve them through its own tools, and verify an answer.
+
+    One instance serves one episode: `start(task)` puts the task's world into `self.world`, tools read and change it, `finish` hands
+    it over to `verify`. Subclasses set `id` and `version`, and write `propose`, `solve`, `verify` and at least one `@tool`.
+    An environment that runs commands sets `image` to the sandbox image it needs and leases from `self.sandboxes`.
+    """
+
+    id: ClassVar[str]
+    version: ClassVar[str]
+    system: ClassVar[str] = ""
+    image: ClassVar[str | None] = None
+    levels: ClassVar[range] = range(1, 2)
+    toolset: ClassVar[dict[str, Tool]] = {}
+
+    world: World
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.toolset = tools_of(cls)
+
+    def __init__(self, sandboxes: Sandboxes | None = None) -> None:
+        self.world = {}
+        self.sandboxes = sandboxes
+        self.submitted = False
+        self.answer: Answer = None
+
+    @abstractmethod
+    def propose(self, rng: random.Random, level: int) -> Task:
+        """Make a task of this level from `rng` alone (same state, same task). Use `self.task(...)` to build it."""
+
+    @abstractmethod
+    def solve(self, task: Task, tools: Any) -> Answer:
+        """Return a right answer; may only call `tools.NAME(...)` and compute. `tools.think(text)` says why, for demonstrations."""
+
+    @abstractmethod
+    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
+        """Judge an answer. Pure and deterministic: reads only its arguments."""
+
+    def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
+        """A plausible wrong answer, for the certificate. The default changes names, numbers or items of the right one."""
+        return mutate_answer(rng, answer, task.world)
+
+    def start(self, task: Task) -> None:
+        """Lay out the world of `task`. Override to lease sandboxes; then also override `close`."""
+        self.world = copy.deepcopy(task.world)
+
+    def finish(self, answer: Answer) -> World:
+        """The evidence `verify` reads: by default the world as the tools left it."""
+        return self.world
+
+    def close(self) -> None:
+        """Give back what `start` took. Called once, also after a failure."""
+
+    def task(self, *, seed: int, level: int, prompt: str, world: World | None = None, key: Any = None) -> Task:
+        """A task of this environment; world and key pass through JSON so that equal tasks have equal ids."""
+        data = json.loads(json.dumps([world or {}, key], ensure_ascii=False))
+        return Task(env=self.id, version=self.version, seed=seed, level=level, prompt=prompt, world=data[0], key=data[1])
+
+    @classmethod
+    def schemas(cls) -> list[ToolSchema]:
+        """The tools as the agent is told of them."""
+        return [tool.schema for tool in cls.toolset.values()]
+
+    def call(self, call: ToolCall) -> ToolResult:
+        """Run one tool call of the agent. Raises only when the environment itself is broken."""
+        result, value = call_tool(self.toolset, self, call)
+        if result.submitted:
+            self.submitted, self.answer = True, value
+        return result
+
+
+class SolverTools:
+    """What `solve` gets: the environment's tools as functions, with every thought and call written down.
+
+    `steps` is the demonstration: a list of (thought, call, result).
+    """
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._thought = ""
+        self.steps: list[tuple[str, ToolCall, ToolResult]] = []
+
+    def think(self, text: str) -> None:
+        """Say why the next call (or the answer) is made."""
+        self._thought = text
+
+    def take_thought(self) -> str:
+        """The thought not yet used by a call."""
+        thought, self._thought = self._thought, ""
+        return thought
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self._env.toolset:
+            raise AttributeError(f"{self._env.id} has no tool {name!r}; it has {', '.join(self._env.toolset)}")
+
+        def run(**arguments: Any) -> Any:
+            call = ToolCall(name=name, arguments=arguments)
+            result, value = call_tool(self._env.toolset, self._env, call)
+            self.steps.append((self.take_thought(), call, result))
+            if not result.ok:
+                raise ToolError(f"{name}({arguments}) was refused: {result.text}")
+            return value
+
+        return run

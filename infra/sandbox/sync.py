@@ -1,0 +1,166 @@
+"""The plain synchronous face: the same leases, called from any thread.
+
+    with Sandboxes("auto") as sandboxes, sandboxes.lease("python") as box:
+        box.write("hello.py", b"print('hi')")
+        print(box.exec(["python3", "hello.py"]).text)
+
+One event loop in one daemon thread serves every caller. A `Sandboxes` pickles by its backend's name and connects on
+first use, so it may be sent to another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from .select import open_backend
+from .types import (
+    DEFAULT_LIMITS,
+    WORK,
+    Backend,
+    Command,
+    Entry,
+    ExecResult,
+    Lease,
+    LeaseInfo,
+    Limits,
+    SandboxError,
+    User,
+)
+
+T = TypeVar("T")
+
+
+class Sandboxes:
+    """A backend by name (`auto`, `docker`, `bwrap`, `process`), opened on first use."""
+
+    def __init__(self, backend_name: str = "auto") -> None:
+        self.backend_name = backend_name
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._backend: Backend | None = None
+
+    def __reduce__(self) -> tuple[type[Sandboxes], tuple[str]]:
+        return Sandboxes, (self.backend_name,)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The name of the backend in use; opens it. Raises SandboxUnavailable."""
+        return self._open().name
+
+    def lease(self, image: str = "python", limits: Limits = DEFAULT_LIMITS, owner: str = "") -> Sandbox:
+        """A fresh sandbox. Raises SandboxUnavailable, SandboxFailed."""
+        return Sandbox(self, self._call(self._open().lease(image, limits, owner)))
+
+    def list_leases(self) -> tuple[LeaseInfo, ...]:
+        """See `Backend.list_leases`."""
+        return self._call(self._open().list_leases())
+
+    def reap(self) -> tuple[str, ...]:
+        """See `Backend.reap`."""
+        return self._call(self._open().reap())
+
+    def close(self) -> None:
+        """Close every lease and stop the thread; the next use opens again."""
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                return
+            if self._backend is not None:
+                self._call(self._backend.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            assert self._thread is not None
+            self._thread.join()
+            self._loop.close()
+            atexit.unregister(self.close)
+            self._loop = self._thread = self._backend = None
+
+    def _open(self) -> Backend:
+        if self._pid != os.getpid():  # a fork copied us without our thread
+            self._lock, self._pid = threading.RLock(), os.getpid()
+            self._loop = self._thread = self._backend = None
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="palestra-sandboxes", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+            if self._backend is None:
+                self._backend = self._call(open_backend(self.backend_name))
+            return self._backend
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop is None or self._pid != os.getpid():
+            work.close()
+            raise SandboxError("this sandbox was closed, or belongs to the process that forked this one")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C in the waiting thread must not leave the command running
+            raise
+
+
+class Sandbox:
+    """One lease, synchronously; see `Lease` for what each method promises."""
+
+    def __init__(self, sandboxes: Sandboxes, lease: Lease) -> None:
+        self._sandboxes, self._lease = sandboxes, lease
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def id(self) -> str:
+        """The lease's id."""
+        return self._lease.id
+
+    @property
+    def image(self) -> str:
+        """See `Lease.image`."""
+        return self._lease.image
+
+    def exec(
+        self,
+        argv: Command,
+        *,
+        cwd: str = WORK,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        user: User = "agent",
+    ) -> ExecResult:
+        """See `Lease.exec`."""
+        return self._sandboxes._call(self._lease.exec(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user))
+
+    def read(self, path: str) -> bytes:
+        """See `Lease.read`."""
+        return self._sandboxes._call(self._lease.read(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        """See `Lease.write`."""
+        self._sandboxes._call(self._lease.write(path, data))
+
+    def list(self, path: str = WORK) -> tuple[Entry, ...]:
+        """See `Lease.list`."""
+        return self._sandboxes._call(self._lease.list(path))
+
+    def close(self) -> None:
+        """See `Lease.close`."""
+        if self._sandboxes._loop is not None:
+            self._sandboxes._call(self._lease.close())

@@ -1,0 +1,40 @@
+"""The store: tables, number packing, and `Store` to read and write them."""
+
+from .errors import StoreConflict, StoreError, StoreFull, StoreUnavailable, StoreVersion
+from .models import (
+    Certificate,
+    Job,
+    Metric,
+    Policy,
+    Rollout,
+    Run,
+    Task,
+    Turn,
+    Verdict,
+    new_id,
+)
+from .packing import pack_f32, pack_i32, unpack_f32, unpack_i32
+from .store import Store
+
+__all__ = [
+    "Certificate",
+    "Job",
+    "Metric",
+    "Policy",
+    "Rollout",
+    "Run",
+    "Store",
+    "StoreConflict",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
+    "StoreVersion",
+    "Task",
+    "Turn",
+    "Verdict",
+    "new_id",
+    "pack_f32",
+    "pack_i32",
+    "unpack_f32",
+    "unpack_i32",
+]

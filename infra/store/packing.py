@@ -1,0 +1,33 @@
+"""Number arrays as bytes, little-endian int32 and float32: how the store keeps tokens and log-probabilities."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+_I32 = np.dtype("<i4")
+_F32 = np.dtype("<f4")
+
+
+def pack_i32(values: Iterable[int]) -> bytes:
+    """Pack integers, 4 bytes each; raises ValueError when one does not fit into 32 bits."""
+    wide = np.asarray(list(values), dtype=np.int64)
+    narrow = wide.astype(_I32)
+    if not np.array_equal(wide, narrow):
+        raise ValueError(f"{int(wide[wide != narrow][0])} does not fit into a signed 32-bit integer")
+    return narrow.tobytes()
+
+
+def unpack_i32(data: bytes | None) -> list[int]:
+    """The integers of `pack_i32`; None and b"" give []."""
+    return [int(value) for value in np.frombuffer(data or b"", dtype=_I32)]
+
+
+def pack_f32(values: Iterable[float]) -> bytes:
+    """Pack floats, 4 bytes each, rounded to float32; NaN and the infinities survive."""
+    with np.errstate(over="ignore"):
+        return np.asarray(list(values), dtype=np.float64).astype(_F32).tobytes()
+
+
+def unpack_f32(data: bytes | None) -> list[float]:
+    """The floats of `pack_f32`; None and b"" give []."""
+    return [float(value) for value in np.frombuffer(data or b"", dtype=_F32)]

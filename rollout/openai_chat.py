@@ -1,0 +1,149 @@
+"""A policy behind any OpenAI-compatible `/chat/completions` server (vLLM, SGLang, llama.cpp, hosted ones).
+
+It speaks messages and tool schemas, so no tokens and no log-probabilities are recorded: such episodes can be judged, read and
+replayed, but not trained on. `reasoning_content` (or `reasoning`) is sent back with each message, so that thinking stays in the context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from ..envs.types import Task, ToolSchema
+from .errors import EngineError
+from .types import Message, Move, Player, Sampling
+
+_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class OpenAIServer:
+    """Where the server is and how patient to be. `base_url` ends before `/chat/completions`; `backoff` seconds double with each try."""
+
+    base_url: str
+    model: str
+    api_key: str = ""
+    tries: int = 4
+    backoff: float = 0.5
+    timeout: float = 300.0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The authorisation, where there is a key."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+
+class OpenAIChatPolicy:
+    """Implements `rollout.types.Policy` over a server. Use from one event loop."""
+
+    def __init__(self, server: OpenAIServer, sampling: Sampling) -> None:
+        self.id = f"openai:{server.base_url}?model={server.model}"
+        self._server = server
+        self._sampling = sampling
+        self._client = httpx.AsyncClient(headers=server.headers, timeout=server.timeout)
+
+    def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
+        """A player whose seed follows from the sampling's seed, the task and the sample number."""
+        body: dict[str, Any] = {
+            "model": self._server.model,
+            "temperature": self._sampling.temperature,
+            "top_p": self._sampling.top_p,
+            "max_tokens": self._sampling.max_tokens,
+        }
+        if self._sampling.seed is not None:
+            body["seed"] = zlib.crc32(f"{self._sampling.seed}/{task.id}/{sample}".encode()) & 0x7FFFFFFF
+        if tools:
+            body["tools"] = [tool.openai() for tool in tools]
+        return _ChatPlayer(self, body, [dict(message) for message in messages])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        """POST one request and return the first choice. EngineError after bounded retries, or at once where the server refuses."""
+        url = f"{self._server.base_url.rstrip('/')}/chat/completions"
+        problem = ""
+        for attempt in range(self._server.tries):
+            if attempt:
+                await asyncio.sleep(self._server.backoff * 2 ** (attempt - 1))
+            try:
+                response = await self._client.post(url, json=body)
+            except httpx.HTTPError as error:
+                problem = f"{type(error).__name__}: {error}"
+                continue
+            if response.status_code == 200:
+                return _first_choice(response, url)
+            problem = f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}"
+            if response.status_code not in _RETRIED:
+                raise EngineError(f"{url} refused the request: {problem}")
+        raise EngineError(f"{url} did not answer in {self._server.tries} tries: {problem}")
+
+
+class _ChatPlayer:
+    """One conversation."""
+
+    def __init__(self, policy: OpenAIChatPolicy, body: dict[str, Any], messages: list[Message]) -> None:
+        self._policy = policy
+        self._body = body
+        self._messages = messages
+        self._calls: list[str] = []
+
+    async def act(self) -> Move:
+        """The server's next message. One that was cut off is a move without a message."""
+        choice = await self._policy.complete({**self._body, "messages": self._messages})
+        message = _assistant(choice["message"], len(self._messages))
+        self._messages.append(message)
+        if choice.get("finish_reason") == "length":
+            return Move(message=None, error="max_tokens: the server cut the message off")
+        self._calls = [call["id"] for call in message.get("tool_calls", [])]
+        return Move(message=message)
+
+    def observe(self, results: list[str]) -> None:
+        """Append one tool message per call."""
+        for call_id, text in zip(self._calls, results, strict=True):
+            self._messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
+
+
+def _first_choice(response: httpx.Response, url: str) -> dict[str, Any]:
+    try:
+        choice = response.json()["choices"][0]
+        if not isinstance(choice["message"], dict):
+            raise TypeError("message is not an object")
+    except (ValueError, LookupError, TypeError) as error:
+        raise EngineError(f"{url} sent no chat completion: {type(error).__name__}: {error}") from error
+    found: dict[str, Any] = choice
+    return found
+
+
+def _assistant(given: dict[str, Any], position: int) -> Message:
+    """A server's message in the form the rest of the house uses; calls without an id get one."""
+    thought = given.get("reasoning_content") or given.get("reasoning") or ""
+    message: Message = {"role": "assistant", "content": _text(given.get("content")), "reasoning_content": _text(thought)}
+    calls = []
+    for index, call in enumerate(given.get("tool_calls") or []):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise EngineError(f"the server sent a tool call without a name: {str(call)[:200]}")
+        arguments = function.get("arguments") or "{}"
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+        calls.append(
+            {"id": call.get("id") or f"call_{position}_{index}", "type": "function", "function": {"name": function["name"], "arguments": text}}
+        )
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _text(value: Any) -> str:
+    """Content as text; servers also send null or a list of parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(str(part.get("text", "")) for part in value if isinstance(part, dict))
+    return ""

@@ -1,0 +1,101 @@
+"""Episodes and tasks as rows of the store, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..envs.types import Task
+from ..infra.store import models
+from ..infra.store.packing import pack_f32, pack_i32
+from .types import Episode, Message, Turn
+
+
+def task_row(task: Task, run_id: str | None = None, split: str = "train") -> models.Task:
+    """A task as a row."""
+    return models.Task(
+        id=task.id,
+        env=task.env,
+        version=task.version,
+        seed=task.seed,
+        level=task.level,
+        split=split,
+        prompt=task.prompt,
+        world=task.world,
+        key=task.key,
+        run_id=run_id,
+    )
+
+
+def task_of(row: models.Task) -> Task:
+    """The task a row holds."""
+    return Task(
+        env=row.env, version=row.version, seed=row.seed, level=row.level, prompt=row.prompt, world=row.world or {}, key=row.key
+    )
+
+
+def episode_rows(episode: Episode, job_id: str | None = None, run_id: str | None = None) -> tuple[models.Rollout, list[Any]]:
+    """The rollout's row, and the rows that hang on it (turns and verdict)."""
+    path = episode.trajectory
+    rollout = models.Rollout(
+        job_id=job_id,
+        run_id=run_id,
+        task_id=episode.task.id,
+        sample=episode.sample,
+        policy_id=episode.policy,
+        outcome=episode.outcome,
+        validity=episode.verdict.validity,
+        reward=episode.verdict.reward,
+        answer=episode.answer,
+        error=episode.error or None,
+        turns_count=len(episode.turns),
+        tokens_count=len(path.tokens),
+        seconds=episode.seconds,
+        tokens=pack_i32(path.tokens),
+        mask=pack_i32(path.mask),
+        logprobs=pack_f32(path.logprobs),
+    )
+    verdict = models.Verdict(
+        rollout_id=rollout.id,
+        verifier_version=f"{episode.task.env}-{episode.task.version}",
+        validity=episode.verdict.validity,
+        reward=episode.verdict.reward,
+        parts=[part.model_dump() for part in episode.verdict.parts],
+        note=episode.verdict.note,
+    )
+    turns = [_turn_row(rollout.id, index, turn) for index, turn in enumerate(episode.turns)]
+    return rollout, [*turns, verdict]
+
+
+def _turn_row(rollout_id: str, index: int, turn: Turn) -> models.Turn:
+    message: Message = turn.move.message or {}
+    completion = turn.move.completion
+    calls = [call["function"] for call in message.get("tool_calls") or []]
+    return models.Turn(
+        rollout_id=rollout_id,
+        index=index,
+        thinking=message.get("reasoning_content") or "",
+        content=message.get("content") or "",
+        tool_calls=[{"name": call["name"], "arguments": call["arguments"]} for call in calls],
+        results=list(turn.results),
+        finish=completion.finish if completion else "",
+        error=turn.move.error or None,
+        prompt_tokens=pack_i32(turn.move.prompt_tokens),
+        completion_tokens=pack_i32(completion.tokens if completion else ()),
+        logprobs=pack_f32(completion.logprobs if completion else ()),
+        seconds=turn.seconds,
+    )
+
+
+def message_of(row: models.Turn) -> Message:
+    """The assistant message a stored turn holds."""
+    message: Message = {"role": "assistant", "reasoning_content": row.thinking, "content": row.content}
+    if row.tool_calls:
+        message["tool_calls"] = [{"type": "function", "function": _as_json_arguments(call)} for call in row.tool_calls]
+    return message
+
+
+def _as_json_arguments(call: dict[str, Any]) -> dict[str, Any]:
+    arguments = call["arguments"]
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return {"name": call["name"], "arguments": text}

@@ -1,0 +1,157 @@
+"""The contract of this folder: engines turn token ids into token ids; episodes keep every one of them.
+
+Shapes: a turn's `prompt_tokens` are the ids newly rendered before the completion (only what was added since the last turn), its
+`completion_tokens` the ids as sampled, and `logprobs` one natural-log probability per completion token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from ..envs.types import Answer, Task, ToolSchema
+from ..verifiers.types import Verdict
+
+Message = dict[str, Any]
+FinishReason = Literal["stop", "length", "cancelled"]
+Outcome = Literal[
+    "answered",  # the agent gave a final message
+    "submitted",  # a submitting tool ended the episode
+    "format_error",  # a completion was not in the chat grammar
+    "max_turns",
+    "max_tokens",
+    "engine_failed",
+    "sandbox_failed",
+    "env_failed",
+    "verifier_failed",
+]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 mean no truncation; `max_tokens` counts new tokens."""
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+    top_k: int = 0
+    max_tokens: int = 256
+    seed: int | None = None
+    stop: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What an engine returned: ids as sampled (the stop token included), their log-probabilities under the sampling distribution
+    (temperature and truncation applied, so that they are the probabilities of what was really drawn), and why it ended.
+
+    `experts` holds the expert choices per token [layers][tokens][k] and `kept` the sizes-variable truncation masks (ids per token), where the
+    engine records them; `version` is the policy version that sampled.
+    """
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: FinishReason
+    version: int = 0
+    experts: Any = None
+    kept: Any = None
+
+
+class Engine(Protocol):
+    """Token ids in, token ids out. Many `generate` calls may run at once; an engine batches them as it sees fit."""
+
+    async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        """Continue `tokens`. Raises EngineError when the engine is broken (never for what was sampled)."""
+        ...
+
+    async def close(self) -> None:
+        """Free what the engine holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Move:
+    """One completion as the episode loop sees it: the parsed message or the format error, and the tokens behind it (empty where a
+    policy speaks text only).
+    """
+
+    message: Message | None
+    prompt_tokens: tuple[int, ...] = ()
+    completion: Completion | None = None
+    error: str = ""
+
+
+class Player(Protocol):
+    """One policy in one episode."""
+
+    async def act(self) -> Move:
+        """The next assistant message."""
+        ...
+
+    def observe(self, results: list[str]) -> None:
+        """The results of the tool calls just made, in their order."""
+        ...
+
+
+class Policy(Protocol):
+    """Something that can play episodes: a trained model, an oracle, a script."""
+
+    id: str
+
+    def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
+        """A player for one episode of `task`; `sample` numbers the episodes of one task and seeds the sampling."""
+        ...
+
+    async def close(self) -> None:
+        """Free what the policy holds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One completion and the tool results it caused."""
+
+    move: Move
+    results: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The tokens of an episode in order; `mask` is 1 where a token was sampled by the policy, `logprobs` is 0 elsewhere."""
+
+    tokens: tuple[int, ...]
+    mask: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One run of one task by one policy. Single-use."""
+
+    task: Task
+    sample: int
+    policy: str
+    outcome: Outcome
+    verdict: Verdict
+    turns: tuple[Turn, ...] = ()
+    answer: Answer = None
+    error: str = ""
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def trajectory(self) -> Trajectory:
+        """The whole episode as one list of tokens."""
+        tokens: list[int] = []
+        mask: list[int] = []
+        logprobs: list[float] = []
+        for turn in self.turns:
+            tokens += turn.move.prompt_tokens
+            mask += [0] * len(turn.move.prompt_tokens)
+            logprobs += [0.0] * len(turn.move.prompt_tokens)
+            if turn.move.completion is not None:
+                tokens += turn.move.completion.tokens
+                mask += [1] * len(turn.move.completion.tokens)
+                logprobs += turn.move.completion.logprobs
+        return Trajectory(tuple(tokens), tuple(mask), tuple(logprobs))

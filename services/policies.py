@@ -1,0 +1,230 @@
+"""Policies by their name on the command line: `oracle`, `noop`, `random`, `replay:ID`, `palestra:DIR`, `openai:URL?model=NAME`.
+
+What `parse_policy` returns is picklable and small: a Ray worker calls it to build the policy where it will play. Anything wrong with
+the name, the checkpoint or the server is said before any worker starts.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, cast
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+from ..infra.sandbox.sync import Sandboxes
+from ..infra.store import Store
+from ..rollout.codec import DeepseekCodec
+from ..rollout.tokenizer import Tokenizer, train_tokenizer
+from ..rollout.types import Message, Policy, Sampling
+from .errors import BadRequest
+
+FORMS = "oracle, noop, random, replay:ROLLOUT_ID, palestra:CHECKPOINT_DIR, openai:BASE_URL?model=NAME"
+COLDSTART = Path(__file__).resolve().parent.parent / "policy" / "checkpoints" / "coldstart"
+SETTINGS = "palestra.json"
+DEFAULT_CONTEXT = 2048
+_SLOTS = 32
+
+
+class NamedPolicy(Protocol):
+    """A `rollout.workers.MakePolicy` that knows what it is: the same `identity` means the same policy, weights included."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def uri(self) -> str: ...
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy: ...
+
+
+@dataclass(frozen=True)
+class ScriptedMaker:
+    """The oracle, doing nothing, or random tool use."""
+
+    kind: Literal["oracle", "noop", "random"]
+    seed: int = 0
+    uri: str = ""
+
+    @property
+    def identity(self) -> str:
+        return self.kind
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        from ..rollout import scripts
+
+        if self.kind == "oracle":
+            return scripts.oracle_policy(scripted_codec(), sandboxes)
+        return scripts.noop_policy(scripted_codec()) if self.kind == "noop" else scripts.random_policy(scripted_codec(), self.seed)
+
+
+@dataclass(frozen=True)
+class ReplayMaker:
+    """The assistant messages of a stored rollout, whatever the task."""
+
+    rollout_id: str
+    messages: list[Message] = field(hash=False)
+    kind: str = "replay"
+    uri: str = ""
+
+    @property
+    def identity(self) -> str:
+        return f"replay:{self.rollout_id}"
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        from ..rollout.scripts import replay_policy
+
+        return replay_policy(scripted_codec(), self.rollout_id, self.messages)
+
+
+@dataclass(frozen=True)
+class CheckpointMaker:
+    """A DeepSeek-V3.2 checkpoint on disk, played by the project's own engine."""
+
+    uri: str
+    digest: str
+    sampling: Sampling
+    context: int
+    show_tools: bool
+    kind: str = "palestra"
+
+    @property
+    def identity(self) -> str:
+        return f"palestra:{Path(self.uri).name}@{self.digest[:12]}"
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        from ..policy.engine import PolicyEngine
+        from ..policy.model import DeepseekV32ForCausalLM
+        from ..rollout.players import TokenPolicy
+
+        engine = PolicyEngine(DeepseekV32ForCausalLM.from_pretrained(self.uri), slots=_SLOTS, max_len=self.context)
+        codec = DeepseekCodec(Tokenizer.from_dir(self.uri), show_tools=self.show_tools)
+        return TokenPolicy(self.identity, engine, codec, self.sampling, self.context - 1)
+
+
+@dataclass(frozen=True)
+class OpenAIMaker:
+    """A model behind an OpenAI-compatible server. The key, if any, is read from OPENAI_API_KEY where the policy is built."""
+
+    uri: str
+    model: str
+    sampling: Sampling
+    kind: str = "openai"
+
+    @property
+    def identity(self) -> str:
+        return f"openai:{self.uri}?model={self.model}"
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        from ..rollout.openai_chat import OpenAIChatPolicy, OpenAIServer
+
+        server = OpenAIServer(self.uri, self.model, os.environ.get("OPENAI_API_KEY", ""))
+        return OpenAIChatPolicy(server, self.sampling)
+
+
+def parse_policy(
+    spec: str, sampling: Sampling | None = None, store: Store | None = None, context: int | None = None
+) -> NamedPolicy:
+    """The policy that `spec` names. `context` bounds an episode's tokens (default: the checkpoint's own, else 2,048).
+
+    Raises BadRequest for a malformed name or an unknown rollout, PolicyError or RolloutError for a checkpoint that cannot be used.
+    """
+    sampling = sampling or Sampling()
+    kind, _, rest = spec.partition(":")
+    if kind in ("oracle", "noop", "random") and not rest and ":" not in spec:
+        return ScriptedMaker(cast(Literal["oracle", "noop", "random"], kind), sampling.seed or 0)
+    if kind == "replay" and rest:
+        return _replay(rest, store)
+    if kind == "palestra" and rest:
+        return open_checkpoint(Path(rest), sampling, context)
+    if kind == "openai" and rest:
+        return _openai(spec, rest, sampling)
+    raise BadRequest(f"policy {spec!r} is not one of {FORMS}")
+
+
+@functools.cache
+def scripted_codec() -> DeepseekCodec:
+    """What scripts speak: the shipped checkpoint's tokeniser, or single bytes where none is shipped."""
+    if (COLDSTART / "tokenizer.json").is_file():
+        return DeepseekCodec(Tokenizer.from_dir(COLDSTART), show_tools=False)
+    return DeepseekCodec(train_tokenizer([], 300))
+
+
+def open_checkpoint(folder: Path, sampling: Sampling, context: int | None = None) -> CheckpointMaker:
+    """Read a checkpoint once, whole, so that what is wrong with it is said here. Raises PolicyError, RolloutError, BadRequest."""
+    from ..policy.model import DeepseekV32ForCausalLM
+
+    model = DeepseekV32ForCausalLM.from_pretrained(folder)
+    tokenizer = Tokenizer.from_dir(folder)
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise BadRequest(
+            f"checkpoint {folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model only {model.config.vocab_size}: "
+            "they are not of the same checkpoint"
+        )
+    show_tools, own_context = _settings(folder)
+    most = model.config.max_position_embeddings
+    length = context or own_context or min(DEFAULT_CONTEXT, most)
+    if not 2 <= length <= most:
+        raise BadRequest(f"a context of {length} tokens does not fit checkpoint {folder}: it takes 2 to {most}")
+    return CheckpointMaker(str(folder.resolve()), _digest(folder), sampling, length, show_tools)
+
+
+def _settings(folder: Path) -> tuple[bool, int | None]:
+    """`show_tools` and `context` of the optional palestra.json."""
+    path = folder / SETTINGS
+    if not path.exists():
+        return True, None
+    try:
+        given = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadRequest(f"{path} cannot be read as JSON: {error}") from error
+    show_tools = given.get("show_tools", True) if isinstance(given, dict) else None
+    context = given.get("context") if isinstance(given, dict) else None
+    if not isinstance(show_tools, bool) or not (context is None or (type(context) is int and context > 1)):
+        raise BadRequest(f'{path} must be an object like {{"show_tools": false, "context": 1024}}')
+    return show_tools, context
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over what decides the policy: weights, shape, tokeniser, settings."""
+    digest = hashlib.sha256()
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".safetensors"))
+    for name in names:
+        digest.update(name.encode())
+        with open(folder / name, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _replay(rollout_id: str, store: Store | None) -> ReplayMaker:
+    from .replay import load_messages
+
+    if store is None:
+        raise BadRequest(f"policy replay:{rollout_id} needs a store: give one with --store")
+    return ReplayMaker(rollout_id, load_messages(store, rollout_id))
+
+
+def _openai(spec: str, rest: str, sampling: Sampling) -> OpenAIMaker:
+    parts = urlsplit(rest)
+    models = parse_qs(parts.query).get("model", [])
+    if parts.scheme not in ("http", "https") or not parts.netloc or len(models) != 1:
+        raise BadRequest(f"policy {spec!r} is not openai:BASE_URL?model=NAME, for example openai:http://localhost:8000/v1?model=my-model")
+    return OpenAIMaker(urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")).rstrip("/"), models[0], sampling)
+
+
+def check_server(policy: NamedPolicy) -> None:
+    """BadRequest where an OpenAI-compatible server does not answer at all (whatever it answers is fine)."""
+    if not isinstance(policy, OpenAIMaker):
+        return
+    import httpx
+
+    try:
+        httpx.get(f"{policy.uri}/models", timeout=10.0)
+    except httpx.HTTPError as error:
+        raise BadRequest(f"no server answers at {policy.uri} ({type(error).__name__}: {error}): start it, or mend the URL in --policy") from error

