@@ -1,7 +1,8 @@
 """A policy behind any OpenAI-compatible `/chat/completions` server (vLLM, SGLang, llama.cpp, hosted ones).
 
-It speaks messages and tool schemas, so no tokens and no log-probabilities are recorded: such episodes can be judged, read and
-replayed, but not trained on. `reasoning_content` (or `reasoning`) is sent back with each message, so that thinking stays in the context.
+It speaks messages and tool schemas, so no tokens and no log-probabilities are recorded: such episodes can be judged,
+read and replayed, but not trained on. `reasoning_content` (or `reasoning`) is sent back with each message, so that
+thinking stays in the context.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
 
 @dataclass(frozen=True)
 class OpenAIServer:
-    """Where the server is and how patient to be. `base_url` ends before `/chat/completions`; `backoff` seconds double with each try."""
+    """Where the server is and how patient to be. `base_url` ends before `/chat/completions`.
+
+    The wait between tries starts at `backoff` seconds and doubles; `timeout` bounds one request in seconds.
+    """
 
     base_url: str
     model: str
@@ -66,7 +70,7 @@ class OpenAIChatPolicy:
         await self._client.aclose()
 
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """POST one request and return the first choice. EngineError after bounded retries, or at once where the server refuses."""
+        """POST one request and return the first choice. EngineError after `tries`, or at once where the server refuses."""
         url = f"{self._server.base_url.rstrip('/')}/chat/completions"
         problem = ""
         for attempt in range(self._server.tries):
@@ -124,7 +128,11 @@ def _first_choice(response: httpx.Response, url: str) -> dict[str, Any]:
 def _assistant(given: dict[str, Any], position: int) -> Message:
     """A server's message in the form the rest of the house uses; calls without an id get one."""
     thought = given.get("reasoning_content") or given.get("reasoning") or ""
-    message: Message = {"role": "assistant", "content": _text(given.get("content")), "reasoning_content": _text(thought)}
+    message: Message = {
+        "role": "assistant",
+        "content": _text(given.get("content")),
+        "reasoning_content": _text(thought),
+    }
     calls = []
     for index, call in enumerate(given.get("tool_calls") or []):
         function = call.get("function") if isinstance(call, dict) else None
@@ -133,7 +141,11 @@ def _assistant(given: dict[str, Any], position: int) -> Message:
         arguments = function.get("arguments") or "{}"
         text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
         calls.append(
-            {"id": call.get("id") or f"call_{position}_{index}", "type": "function", "function": {"name": function["name"], "arguments": text}}
+            {
+                "id": call.get("id") or f"call_{position}_{index}",
+                "type": "function",
+                "function": {"name": function["name"], "arguments": text},
+            }
         )
     if calls:
         message["tool_calls"] = calls

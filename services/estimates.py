@@ -33,7 +33,9 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
     """
     if not (0 <= c <= n and 1 <= k <= n):
-        raise ValueError(f"pass@{k} cannot be estimated from {c} passes in {n} samples: it needs 0 <= c <= n, 1 <= k <= n")
+        raise ValueError(
+            f"pass@{k} cannot be estimated from {c} passes in {n} samples: it needs 0 <= c <= n, 1 <= k <= n"
+        )
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 

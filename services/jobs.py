@@ -1,7 +1,7 @@
 """Durable work: a job's id follows from what was asked for, so the same command goes on where a killed one was.
 
-Each finished episode is stored at once, exactly once per (job, task, sample): the store's unique key decides, not this process. Nothing else
-needs to survive: what is left to do is all that is asked for, less what is stored.
+Each finished episode is stored at once, exactly once per (job, task, sample): the store's unique key decides, not this
+process. Nothing else needs to survive: what is left to do is all that is asked for, less what is stored.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def job_tasks(store: db.Store, job: db.Job) -> list[Task]:
             some = wanted[start : start + _IN_CLAUSE]
             rows |= {row.id: row for row in session.scalars(select(db.Task).where(db.Task.id.in_(some)))}
     if missing := [task_id for task_id in wanted if task_id not in rows]:
-        raise BadRequest(f"job {job.id!r} names task {missing[0]!r}, which is not in {store.shown_url}: start anew with --fresh")
+        raise BadRequest(
+            f"job {job.id!r} names task {missing[0]!r}, which is not in {store.shown_url}: start anew with --fresh"
+        )
     return [task_of(rows[task_id]) for task_id in wanted]
 
 
@@ -142,7 +144,7 @@ def play_job(
     policy: str = "",
     on_episode: Callable[[Episode, int], None] = lambda episode, done: None,
 ) -> None:
-    """Play what is not stored yet and store each episode as it comes. `open_pool(left)` is called only where something is left.
+    """Play what is not stored yet and store each episode as it comes. `open_pool(left)` is called only if some is left.
 
     Raises JobCancelled when the job's status became `cancelled`, StoreError when nothing more can be stored.
     """
@@ -165,7 +167,7 @@ def play_job(
 
 
 def cancel_job(store: db.Store, job_id: str) -> None:
-    """Ask the process that drives the job to stop after the episode it is at. Raises BadRequest for an unknown or finished job."""
+    """Ask the process that drives the job to stop after the episode it is at. BadRequest where no such job runs."""
     job = store.get(db.Job, job_id)
     if job is None:
         raise BadRequest(f"no job {job_id!r} in {store.shown_url}: `palestra job list` shows which there are")
@@ -178,7 +180,9 @@ def _stop_if_cancelled(store: db.Store, job_id: str) -> None:
     job = store.get(db.Job, job_id)
     if job is not None and job.status == "cancelled":
         store.update(db.Job, job_id, done=len(store.finished(job_id)))
-        raise JobCancelled(f"job {job_id} was cancelled: what was finished is stored, and the same command goes on with it")
+        raise JobCancelled(
+            f"job {job_id} was cancelled: what was finished is stored, and the same command goes on with it"
+        )
 
 
 def summarize(store: db.Store, job_id: str) -> Summary:
@@ -186,7 +190,14 @@ def summarize(store: db.Store, job_id: str) -> Summary:
     job = store.get(db.Job, job_id)
     if job is None:
         raise BadRequest(f"no job {job_id!r} in {store.shown_url}: `palestra job list` shows which there are")
-    columns = (db.Rollout.task_id, db.Rollout.outcome, db.Rollout.validity, db.Rollout.reward, db.Rollout.seconds, db.Rollout.tokens_count)
+    columns = (
+        db.Rollout.task_id,
+        db.Rollout.outcome,
+        db.Rollout.validity,
+        db.Rollout.reward,
+        db.Rollout.seconds,
+        db.Rollout.tokens_count,
+    )
     with store.reading() as session:
         rows = session.execute(select(*columns).where(db.Rollout.job_id == job_id).order_by(db.Rollout.task_id)).all()
     by_task: dict[str, list[float]] = defaultdict(list)

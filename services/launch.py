@@ -1,4 +1,4 @@
-"""Synthesis, rollouts and evaluations as the command line asks for them: check, connect, make tasks, play, store, sum up.
+"""Synthesis, rollouts and evaluations as the command line asks for them: check, make tasks, play, store, sum up.
 
 Everything that can be wrong with a request is found before Ray starts.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +50,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Request:
-    """A rollout or an evaluation. `ks` are the k of pass@k, for an evaluation; `tasks` a file of tasks instead of new ones."""
+    """A rollout or an evaluation (`ks` are the k of its pass@k). `tasks` is a file of tasks instead of new ones."""
 
     kind: Literal["rollout", "eval"]
     env: str
@@ -60,7 +60,7 @@ class Request:
     count: int = 8
     samples: int = 4
     ks: tuple[int, ...] = ()
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     max_turns: int = 16
     context: int | None = None
     tasks: Path | None = None
@@ -73,7 +73,9 @@ class Request:
             if getattr(self, name) < 1:
                 raise BadRequest(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be at least 1")
         if self.kind == "eval" and (not self.ks or min(self.ks) < 1 or max(self.ks) > self.samples):
-            raise BadRequest(f"pass@k for k = {list(self.ks)} needs k >= 1 and at least {max(self.ks, default=1)} --samples, not {self.samples}")
+            raise BadRequest(
+                f"pass@k for k = {list(self.ks)} needs k >= 1 and --samples of at least the largest k, not {self.samples}"
+            )
         _check_sampling(self.sampling)
         return SynthesisSpec(self.env, self.seed, self.level, self.count).check()
 
@@ -116,7 +118,12 @@ def synthesize(
             write_tasks(out, tally.accepted)
         status = "finished" if tally.accepted else "failed"
     finally:
-        close_run(store, run_id, status, f"{len(tally.accepted)} accepted, {tally.rejected} rejected: {tally.why()}".rstrip(": "))
+        close_run(
+            store,
+            run_id,
+            status,
+            f"{len(tally.accepted)} accepted, {tally.rejected} rejected: {tally.why()}".rstrip(": "),
+        )
     store.log_metrics(run_id, 0, {"accepted": len(tally.accepted), "rejected": tally.rejected})
     return SynthesisResult(run_id, tally)
 
@@ -205,7 +212,8 @@ def _job_tasks(request: Request, store: db.Store, sandbox: str | None, cpus: flo
     tally = _make(spec, sandbox, cpus, progress, lambda made: store_made(store, made, split=split))
     if not tally.accepted:
         raise BadRequest(
-            f"{request.env} gave no task that can be trusted in {tally.attempts} attempts: {tally.why()} (see `palestra env check {request.env}`)"
+            f"{request.env} gave no task that can be trusted in {tally.attempts} attempts: {tally.why()} "
+            f"(see `palestra env check {request.env}`)"
         )
     if len(tally.accepted) < request.count:
         progress.say(f"only {len(tally.accepted)} of {request.count} tasks could be made: {tally.why()}")
@@ -250,7 +258,9 @@ def _play(
                 passed += episode.verdict.passed
                 update(done, f"{passed} of {judged} passed")
 
-            play_job(store, job_id, tasks, request.samples, open_pool, _run_id(request, job_id), policy.identity, on_episode)
+            play_job(
+                store, job_id, tasks, request.samples, open_pool, _run_id(request, job_id), policy.identity, on_episode
+            )
     finally:
         for pool in pools:
             pool.close()
@@ -267,7 +277,7 @@ def _result(store: db.Store, job_id: str, policy: NamedPolicy, request: Request,
 
 def _store_metrics(store: db.Store, run_id: str, env: str, result: JobResult) -> None:
     """`ENV/pass@k` with `_low` and `_high`, once per run."""
-    values = {}
+    values: dict[str, float] = {}
     for k, estimate in result.passes.items():
         name = f"{env}/pass@{k}"
         values |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

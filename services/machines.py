@@ -16,19 +16,21 @@ Say = Callable[[str], None]
 
 
 def connect_ray(address: str | None, workers: int = 1) -> float:
-    """Connect to Ray and return how many CPUs it has; a local Ray gets at least `workers`. Raises ClusterUnavailable."""
+    """Connect to Ray; returns how many CPUs it has. A local Ray gets at least `workers`. Raises ClusterUnavailable."""
     from ..rollout.cluster import connect
 
     connect(address, None if address else max(workers, os.cpu_count() or 1))
     import ray
 
-    return float(ray.cluster_resources().get("CPU", 1.0))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources.get("CPU", 1.0)
 
 
 def sandbox_for(cls: type[Environment], wanted: str, say: Say) -> str | None:
     """The backend that episodes of this environment lease from, checked, its image made; None where it needs none.
 
-    `auto` takes Docker, else bubblewrap; the unsafe `process` only by its name. Raises SandboxUnavailable, ImageError, BadRequest.
+    `auto` takes Docker, else bubblewrap; the unsafe `process` only by its name.
+    Raises SandboxUnavailable, ImageError, BadRequest.
     """
     from ..infra.sandbox.select import BACKENDS
     from ..infra.sandbox.sync import Sandboxes

@@ -1,7 +1,7 @@
-"""Policies by their name on the command line: `oracle`, `noop`, `random`, `replay:ID`, `palestra:DIR`, `openai:URL?model=NAME`.
+"""Policies by their name on the command line: oracle, noop, random, replay:ID, palestra:DIR, openai:URL?model=NAME.
 
-What `parse_policy` returns is picklable and small: a Ray worker calls it to build the policy where it will play. Anything wrong with
-the name, the checkpoint or the server is said before any worker starts.
+What `parse_policy` returns is picklable and small: a Ray worker calls it to build the policy where it will play.
+Anything wrong with the name, the checkpoint or the server is said before any worker starts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SLOTS = 32
 
 
 class NamedPolicy(Protocol):
-    """A `rollout.workers.MakePolicy` that knows what it is: the same `identity` means the same policy, weights included."""
+    """A `rollout.workers.MakePolicy` that knows what it is: the same `identity` is the same policy, weights included."""
 
     @property
     def identity(self) -> str: ...
@@ -61,7 +61,11 @@ class ScriptedMaker:
 
         if self.kind == "oracle":
             return scripts.oracle_policy(scripted_codec(), sandboxes)
-        return scripts.noop_policy(scripted_codec()) if self.kind == "noop" else scripts.random_policy(scripted_codec(), self.seed)
+        return (
+            scripts.noop_policy(scripted_codec())
+            if self.kind == "noop"
+            else scripts.random_policy(scripted_codec(), self.seed)
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class CheckpointMaker:
 
 @dataclass(frozen=True)
 class OpenAIMaker:
-    """A model behind an OpenAI-compatible server. The key, if any, is read from OPENAI_API_KEY where the policy is built."""
+    """A model behind an OpenAI-compatible server; a key is read from OPENAI_API_KEY where the policy is built."""
 
     uri: str
     model: str
@@ -133,7 +137,7 @@ def parse_policy(
 ) -> NamedPolicy:
     """The policy that `spec` names. `context` bounds an episode's tokens (default: the checkpoint's own, else 2,048).
 
-    Raises BadRequest for a malformed name or an unknown rollout, PolicyError or RolloutError for a checkpoint that cannot be used.
+    Raises BadRequest for a malformed name or an unknown rollout, PolicyError or RolloutError for an unusable checkpoint.
     """
     sampling = sampling or Sampling()
     kind, _, rest = spec.partition(":")
@@ -157,15 +161,15 @@ def scripted_codec() -> DeepseekCodec:
 
 
 def open_checkpoint(folder: Path, sampling: Sampling, context: int | None = None) -> CheckpointMaker:
-    """Read a checkpoint once, whole, so that what is wrong with it is said here. Raises PolicyError, RolloutError, BadRequest."""
+    """Read a checkpoint whole, so that what is wrong with it is said here: PolicyError, RolloutError, BadRequest."""
     from ..policy.model import DeepseekV32ForCausalLM
 
     model = DeepseekV32ForCausalLM.from_pretrained(folder)
     tokenizer = Tokenizer.from_dir(folder)
     if tokenizer.vocab_size > model.config.vocab_size:
         raise BadRequest(
-            f"checkpoint {folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model only {model.config.vocab_size}: "
-            "they are not of the same checkpoint"
+            f"checkpoint {folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model only "
+            f"{model.config.vocab_size}: they are not of the same checkpoint"
         )
     show_tools, own_context = _settings(folder)
     most = model.config.max_position_embeddings
@@ -214,7 +218,9 @@ def _openai(spec: str, rest: str, sampling: Sampling) -> OpenAIMaker:
     parts = urlsplit(rest)
     models = parse_qs(parts.query).get("model", [])
     if parts.scheme not in ("http", "https") or not parts.netloc or len(models) != 1:
-        raise BadRequest(f"policy {spec!r} is not openai:BASE_URL?model=NAME, for example openai:http://localhost:8000/v1?model=my-model")
+        raise BadRequest(
+            f"policy {spec!r} is not openai:BASE_URL?model=NAME, for example openai:http://localhost:8000/v1?model=my-model"
+        )
     return OpenAIMaker(urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")).rstrip("/"), models[0], sampling)
 
 
@@ -227,4 +233,6 @@ def check_server(policy: NamedPolicy) -> None:
     try:
         httpx.get(f"{policy.uri}/models", timeout=10.0)
     except httpx.HTTPError as error:
-        raise BadRequest(f"no server answers at {policy.uri} ({type(error).__name__}: {error}): start it, or mend the URL in --policy") from error
+        raise BadRequest(
+            f"no server answers at {policy.uri} ({type(error).__name__}: {error}): start it, or mend --policy"
+        ) from error

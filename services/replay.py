@@ -72,13 +72,17 @@ def load(store: db.Store, rollout_id: str) -> Recorded:
         raise BadRequest(f"no rollout {rollout_id!r} in {store.shown_url}: `palestra serve` shows which there are")
     task = store.get(db.Task, rollout.task_id)
     if task is None:
-        raise BadRequest(f"rollout {rollout_id!r} belongs to task {rollout.task_id!r}, which is not in {store.shown_url}")
+        raise BadRequest(
+            f"rollout {rollout_id!r} belongs to task {rollout.task_id!r}, which is not in {store.shown_url}"
+        )
     with store.reading() as session:
         turns = session.scalars(select(db.Turn).where(db.Turn.rollout_id == rollout_id).order_by(db.Turn.index)).all()
         query = select(db.Verdict.parts).where(db.Verdict.rollout_id == rollout_id).order_by(db.Verdict.seq.desc())
         parts = session.scalars(query).first()
     if not turns:
-        raise BadRequest(f"rollout {rollout_id!r} has no turns to replay: it ended with {rollout.outcome} before the policy spoke")
+        raise BadRequest(
+            f"rollout {rollout_id!r} has no turns to replay: it ended with {rollout.outcome} before the policy spoke"
+        )
     return Recorded(rollout, task_of(task), tuple(turns), list(parts or []))
 
 

@@ -1,4 +1,4 @@
-"""Make certified tasks on Ray: the same seed gives the same tasks in the same order, however many machines work on it."""
+"""Make certified tasks on Ray: the same seed gives the same tasks in the same order on any number of machines."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Tally:
 def make_tasks(spec: SynthesisSpec, sandbox: str | None, cpus: float) -> Iterator[Made]:
     """Every attempt in order of its number, until `spec.count` were accepted. Ray must be connected.
 
-    Ends early after 4 x count + 20 attempts, or `HOPELESS` without any accepted. Raises SandboxError where the machine is broken.
+    Ends early after 4 x count + 20 attempts, or `HOPELESS` without any accepted. SandboxError: the machine is broken.
     """
     import ray
 
@@ -175,7 +175,7 @@ def check_writable(path: Path) -> None:
 
 
 def read_tasks(path: Path, env: str) -> list[Task]:
-    """The tasks of a file that `write_tasks` made. BadRequest names the line that is none, or of another environment."""
+    """The tasks of a file by `write_tasks`. BadRequest names the line that is none, or of another environment."""
     tasks = []
     try:
         lines = path.read_text("utf-8").splitlines()

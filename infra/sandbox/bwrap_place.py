@@ -114,6 +114,9 @@ def _mount_tmpfs(target: Path, options: str) -> None:
 def destroy(home: Path) -> None:
     """Remove all of a lease: processes, control group, mount, directory. Idempotent."""
     cgroup.existing(home.name).remove()
-    if os.path.ismount(home / "disk") and _libc.umount2(os.fsencode(home / "disk"), _DETACH) != 0:
-        raise SandboxFailed(f"cannot unmount {home / 'disk'}: {os.strerror(ctypes.get_errno())}")
+    disk = home / "disk"
+    if os.path.ismount(disk) and _libc.umount2(os.fsencode(disk), _DETACH) != 0:
+        reason = os.strerror(ctypes.get_errno())
+        if os.path.ismount(disk):  # else a reaper was quicker
+            raise SandboxFailed(f"cannot unmount {disk}: {reason}")
     remove_tree(home)

@@ -20,6 +20,8 @@ from .types import Limits, SandboxFailed
 MOUNT = Path("/sys/fs/cgroup")
 _CONTROLLERS = ("memory", "pids", "cpu")
 _PERIOD = 100_000
+# Missing where the kernel does not account for swap.
+_SWAP = ("memory.memsw.limit_in_bytes", "memory.swap.max")
 # bwrap's two processes and the shell count too.
 _OWN_PROCESSES = 3
 
@@ -85,6 +87,7 @@ def existing(name: str) -> Cgroup:
 
 def _v1(limits: Limits) -> Iterator[tuple[str, str]]:
     yield "memory.limit_in_bytes", str(limits.memory_bytes)
+    yield "memory.memsw.limit_in_bytes", str(limits.memory_bytes)
     yield "pids.max", str(limits.processes + _OWN_PROCESSES)
     yield "cpu.cfs_period_us", str(_PERIOD)
     yield "cpu.cfs_quota_us", str(int(limits.cpus * _PERIOD))
@@ -92,6 +95,7 @@ def _v1(limits: Limits) -> Iterator[tuple[str, str]]:
 
 def _v2(limits: Limits) -> Iterator[tuple[str, str]]:
     yield "memory.max", str(limits.memory_bytes)
+    yield "memory.swap.max", "0"
     yield "memory.oom.group", "0"
     yield "pids.max", str(limits.processes + _OWN_PROCESSES)
     yield "cpu.max", f"{int(limits.cpus * _PERIOD)} {_PERIOD}"
@@ -102,7 +106,8 @@ def _set(group: Cgroup, file: str, value: str) -> None:
         if (folder / file).exists():
             (folder / file).write_text(value)
             return
-    raise FileNotFoundError(file)
+    if file not in _SWAP:
+        raise FileNotFoundError(file)
 
 
 def _members(folder: Path) -> list[int]:

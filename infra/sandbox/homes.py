@@ -45,8 +45,14 @@ def read_info(home: Path, backend: str) -> LeaseInfo:
             home.name, backend, record["image"], record["owner"], record["deadline"], owners.is_alive(record["owner"])
         )
     except (OSError, ValueError, KeyError):
-        deadline = home.lstat().st_mtime + 60 if home.exists() else 0.0
-        return LeaseInfo(home.name, backend, "?", "?", deadline, True)
+        return LeaseInfo(home.name, backend, "?", "?", _made(home) + 60, True)
+
+
+def _made(home: Path) -> float:
+    try:
+        return home.lstat().st_mtime
+    except FileNotFoundError:  # closed by its owner meanwhile: nothing to reap
+        return time.time()
 
 
 def list_homes(backend: str) -> tuple[LeaseInfo, ...]:

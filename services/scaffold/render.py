@@ -36,17 +36,21 @@ class Names:
 def check_name(name: str) -> Names:
     """The names for a new environment; BadRequest where `name` cannot be one."""
     if len(name) > _LONGEST or not _NAME.fullmatch(name):
-        raise BadRequest(f"{name!r} cannot name an environment: use small letters, digits and single - or _ between them, at most {_LONGEST}")
+        raise BadRequest(
+            f"{name!r} cannot name an environment: use at most {_LONGEST} small letters and digits, single - or _ between"
+        )
     if name in BUILTIN:
         raise BadRequest(f"{name!r} is a built-in environment: choose another name")
     names = Names(name)
     if keyword.iskeyword(names.cls) or names.cls in ("Environment", "Task", "Verdict", "Answer", "World", "Any"):
-        raise BadRequest(f"{name!r} would make a class called {names.cls}, which the module needs for something else: choose another name")
+        raise BadRequest(
+            f"{name!r} would make a class {names.cls}, a name that means something else: choose another name"
+        )
     return names
 
 
 def write_plugin(name: str, parent: Path) -> list[Path]:
-    """Write the package `parent/name` and return its files. BadRequest where it is there already or cannot be written."""
+    """Write the package `parent/name`; returns its files. BadRequest where it is there already or cannot be written."""
     names = check_name(name)
     folder = parent / name
     if folder.exists():
@@ -63,7 +67,9 @@ def write_plugin(name: str, parent: Path) -> list[Path]:
         for target, text in texts.items():
             target.write_text(text, "utf-8")
     except OSError as error:
-        raise BadRequest(f"cannot write {folder} ({error.strerror or error}): choose another place with --dir") from error
+        raise BadRequest(
+            f"cannot write {folder} ({error.strerror or error}): choose another place with --dir"
+        ) from error
     return list(texts)
 
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from palestra.infra.images.build import ensure_image, why_not_debootstrap
 from palestra.infra.sandbox import cgroup, owner
 from palestra.infra.sandbox.doctor import diagnose, why_not
 from palestra.infra.sandbox.homes import leases_root
+from palestra.infra.sandbox.seccomp import program
 from palestra.infra.sandbox.select import open_backend
 from palestra.infra.sandbox.sync import Sandbox, Sandboxes
 from palestra.infra.sandbox.types import FileTooLarge, Limits, PathEscape, SandboxError, SandboxFailed
@@ -380,6 +382,18 @@ def _assert_gone(sandboxes: Sandboxes, lease: str) -> None:
     assert lease not in Path("/proc/mounts").read_text()
     assert cgroup.existing(lease).directories == ()
     assert not (leases_root("bwrap") / lease).exists()
+
+
+def test_filters_are_whole_programs() -> None:
+    for machine in ("x86_64", "aarch64"):
+        code = program(machine)
+        assert len(code) % 8 == 0
+        steps = [struct.unpack_from("=HBBI", code, at) for at in range(0, len(code), 8)]
+        for index, (_, if_true, if_false, _) in enumerate(steps):
+            assert index + 1 + max(if_true, if_false) < len(steps) or index == len(steps) - 1
+        assert steps[-1][0] == 0x06, "ends with a return"
+    with pytest.raises(ValueError, match="riscv64"):
+        program("riscv64")
 
 
 class TestChoosing:

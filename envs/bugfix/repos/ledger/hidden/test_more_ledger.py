@@ -20,7 +20,7 @@ class TestAccountsMore(unittest.TestCase):
         self.assertEqual(account.available(), 15)
         account.withdraw(15)
         self.assertEqual((account.balance, account.available()), (-5, 0))
-        with self.assertRaises(ValueError):
+        with self.assertRaisesRegex(ValueError, "ann has only 0 available"):
             account.withdraw(1)
 
     def test_starts_empty(self):

@@ -1,0 +1,55 @@
+# Palestra. `make help` lists the targets.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+PIP := $(VENV)/bin/pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+SYSTEM := $(VENV)/.system
+
+.PHONY: help install quickstart test test-fast check format bench serve clean docker
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP) $(SYSTEM)  ## venv in .venv with everything, and the system packages (as root on Debian)
+
+$(STAMP): pyproject.toml
+	@test -x $(PY) || python3 -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet torch==2.13.0
+	$(PIP) install --quiet --editable '.[test,dev]'
+	@touch $@
+
+$(SYSTEM): scripts/system-packages
+	@sh scripts/system-packages
+	@touch $@
+
+quickstart: install docker  ## the main job: make tasks, sandbox, roll out, verify, learn, browse
+	$(VENV)/bin/palestra quickstart
+
+docker: install  ## start a Docker engine when running as root and none answers
+	@sh scripts/start-docker
+
+test: install docker  ## all tests (Docker, Chromium and PostgreSQL included, as root on Debian)
+	OMP_NUM_THREADS=1 $(PY) -m pytest
+
+test-fast: install  ## the tests that need neither Docker nor a browser nor PostgreSQL, and are not slow
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m 'not slow and not docker and not browser and not postgres'
+
+check: install  ## lint, types, layout and import floors
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) tests/house/floors.py
+
+format: install  ## let ruff mend what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: install docker  ## the benchmarks (JSON under benchmarks/results/)
+	$(PY) benchmarks/quickstart.py
+
+serve: install  ## the web pages of palestra.db
+	$(VENV)/bin/palestra serve
+
+clean:  ## remove the venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info src/*.egg-info

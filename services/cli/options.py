@@ -1,0 +1,36 @@
+"""The options that many commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
+StoreUrl = Annotated[str, typer.Option("--store", envvar="PALESTRA_STORE", help="Any SQLAlchemy URL.", metavar="URL")]
+RayAddress = Annotated[
+    str | None, typer.Option("--ray", help="A Ray address. Default: a local Ray.", metavar="ADDRESS")
+]
+Sandbox = Annotated[str, typer.Option("--sandbox", help="auto, docker, bwrap, or process (isolates nothing).")]
+Level = Annotated[int, typer.Option("--level", help="How hard the tasks are.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same tasks.")]
+EnvName = Annotated[str, typer.Argument(metavar="ENV", help="An environment; see `palestra env list`.")]
+PolicyName = Annotated[
+    str,
+    typer.Option(
+        "--policy", help="oracle, noop, random, replay:ID, palestra:DIR or openai:URL?model=NAME.", metavar="POLICY"
+    ),
+]
+Workers = Annotated[int, typer.Option("--workers", help="Ray actors that play episodes.")]
+Temperature = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
+TopP = Annotated[float, typer.Option("--top-p")]
+MaxTurns = Annotated[int, typer.Option("--max-turns", help="Completions per episode.")]
+MaxTokens = Annotated[int, typer.Option("--max-tokens", help="New tokens per completion.")]
+Context = Annotated[int | None, typer.Option("--context", help="Tokens per episode. Default: the checkpoint's own.")]
+TasksFile = Annotated[
+    str | None, typer.Option("--tasks", help="Play these tasks (a file of `synth --out`).", metavar="FILE")
+]
+JobName = Annotated[str | None, typer.Option("--job", help="A name for the job. Default: made from what is asked for.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on or showing the finished job.")]
+
+STORE = "sqlite:///palestra.db"
