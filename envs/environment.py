@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 class Environment(ABC):
     """A world with tools that can propose tasks, solve them through its own tools, and verify an answer.
 
-    One instance serves one episode: `start(task)` puts the task's world into `self.world`, tools read and change it, `finish` hands
-    it over to `verify`. Subclasses set `id` and `version`, and write `propose`, `solve`, `verify` and at least one `@tool`.
-    An environment that runs commands sets `image` to the sandbox image it needs and leases from `self.sandboxes`.
+    One instance serves one episode: `start(task)` puts the task's world into `self.world`, tools read and change it,
+    `finish` hands it over to `verify`. Subclasses set `id` and `version`, and write `propose`, `solve`, `verify` and
+    at least one
+    `@tool`. An environment that runs commands sets `image` to the sandbox image it needs and leases from
+    `self.sandboxes`.
     """
 
     id: ClassVar[str]
@@ -52,14 +54,18 @@ class Environment(ABC):
 
     @abstractmethod
     def solve(self, task: Task, tools: Any) -> Answer:
-        """Return a right answer; may only call `tools.NAME(...)` and compute. `tools.think(text)` says why, for demonstrations."""
+        """Return a right answer; may only call `tools.NAME(...)` and compute. `tools.think(text)` says why, for
+        demonstrations.
+        """
 
     @abstractmethod
     def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
         """Judge an answer. Pure and deterministic: reads only its arguments."""
 
     def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
-        """A plausible wrong answer, for the certificate. The default changes names, numbers or items of the right one."""
+        """A plausible wrong answer, for the certificate. The default changes names, numbers or items of the right
+        one.
+        """
         return mutate_answer(rng, answer, task.world)
 
     def start(self, task: Task) -> None:
@@ -70,13 +76,15 @@ class Environment(ABC):
         """The evidence `verify` reads: by default the world as the tools left it."""
         return self.world
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most environments hold nothing)
         """Give back what `start` took. Called once, also after a failure."""
 
     def task(self, *, seed: int, level: int, prompt: str, world: World | None = None, key: Any = None) -> Task:
         """A task of this environment; world and key pass through JSON so that equal tasks have equal ids."""
         data = json.loads(json.dumps([world or {}, key], ensure_ascii=False))
-        return Task(env=self.id, version=self.version, seed=seed, level=level, prompt=prompt, world=data[0], key=data[1])
+        return Task(
+            env=self.id, version=self.version, seed=seed, level=level, prompt=prompt, world=data[0], key=data[1]
+        )
 
     @classmethod
     def schemas(cls) -> list[ToolSchema]:

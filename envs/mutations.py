@@ -1,4 +1,6 @@
-"""Plausible wrong answers made from right ones: another name of the same world, a shifted number, a dropped or swapped item."""
+"""Plausible wrong answers made from right ones: another name of the same world, a shifted number, a dropped or
+swapped item.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ Path = tuple[str | int, ...]
 
 
 def mutate_answer(rng: random.Random, answer: Answer, world: World) -> Answer:
-    """Change one leaf (or one list's items) of `answer`; texts are replaced by other texts of `world`. Never returns `answer`."""
+    """Change one leaf (or one list's items) of `answer`; texts are replaced by other texts of `world`. Never returns
+    `answer`.
+    """
     changed = copy.deepcopy(answer)
     leaves = list(_leaves(changed))
     if not leaves:

@@ -1,12 +1,12 @@
-"""Invented proper names, made of syllables, so that no name can be known in advance and held-out tasks have other names."""
+"""Invented proper names, made of syllables, so that no name can be known in advance and held-out tasks have other
+names.
+"""
 
 from __future__ import annotations
 
 import random
 
-_SYLLABLES = (
-    "ba be bo da de do fa fi fo ga go ka ke ki ko la le li lo ma me mi mo na ne no pa pe po ra re ri ro sa se so ta te ti to va ve vi vo za zo"
-).split()
+_SYLLABLES = tuple(consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeio")
 
 
 class Names:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from .environment import Environment
@@ -33,10 +34,10 @@ class Listing:
 
 def list_environments() -> list[Listing]:
     """Every environment, built-in first; broken plugins are in the list, with their error."""
-    found = [_load(name, "built-in", lambda target=target: _builtin(target)) for name, target in BUILTIN.items()]
+    found = [_load(name, "built-in", partial(_builtin, target)) for name, target in BUILTIN.items()]
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-        found.append(_load(point.name, source, lambda point=point: _plugin(point)))
+        found.append(_load(point.name, source, partial(_plugin, point)))
     return found
 
 
@@ -70,11 +71,17 @@ def _plugin(point: EntryPoint) -> type[Environment]:
     except BaseException as error:  # a plugin may raise anything, SystemExit included, while it is imported
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise PluginError(f"environment {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}") from error
+        raise PluginError(
+            f"environment {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, Environment)):
-        raise PluginError(f"environment {point.name!r} ({point.value}) is not a subclass of palestra.envs.environment.Environment")
+        raise PluginError(
+            f"environment {point.name!r} ({point.value}) is not a subclass of palestra.envs.environment.Environment"
+        )
     if getattr(cls, "id", None) != point.name:
-        raise PluginError(f"environment {point.name!r} ({point.value}) says id = {getattr(cls, 'id', None)!r}: make them equal")
+        raise PluginError(
+            f"environment {point.name!r} ({point.value}) says id = {getattr(cls, 'id', None)!r}: make them equal"
+        )
     if not cls.toolset:
         raise PluginError(f"environment {point.name!r} has no tools: mark at least one method with @tool")
     return cls

@@ -1,4 +1,6 @@
-"""Typed methods as tools: the JSON schema comes from the signature and the docstring, and arguments are validated by it."""
+"""Typed methods as tools: the JSON schema comes from the signature and the docstring, and arguments are validated by
+it.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ def tool(method: F | None = None, /, *, submits: bool = False) -> F | Callable[[
     """Mark a method as a tool the agent may call.
 
     With `submits=True` a call ends the episode and what the method returns is the answer.
-    A tool raises `ToolError` or `ValueError` to refuse its input (the agent reads the message); any other exception means that the
-    environment is broken and makes the episode invalid.
+    A tool raises `ToolError` or `ValueError` to refuse its input (the agent reads the message); any other exception
+    means that the environment is broken and makes the episode invalid.
     """
 
     def mark(function: F) -> F:
@@ -46,7 +48,9 @@ class Tool:
 
 
 def tools_of(cls: type) -> dict[str, Tool]:
-    """The tools of an environment class by name, in the order they are written. PluginError where a signature cannot be a schema."""
+    """The tools of an environment class by name, in the order they are written. PluginError where a signature cannot
+    be a schema.
+    """
     found = {}
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
@@ -58,7 +62,9 @@ def tools_of(cls: type) -> dict[str, Tool]:
 def _describe(cls: type, name: str, method: Callable[..., Any]) -> Tool:
     doc = inspect.getdoc(method)
     if not doc:
-        raise PluginError(f"{cls.__name__}.{name} has no docstring: write one line that tells the agent what the tool does")
+        raise PluginError(
+            f"{cls.__name__}.{name} has no docstring: write one line that tells the agent what the tool does"
+        )
     hints = typing.get_type_hints(method)
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(method).parameters.values())[1:]:
@@ -79,8 +85,8 @@ def _describe(cls: type, name: str, method: Callable[..., Any]) -> Tool:
 def call_tool(tools: dict[str, Tool], owner: object, call: ToolCall) -> tuple[ToolResult, Any]:
     """Validate a call, make it, and render its result as text. Returns (result, the value the tool returned).
 
-    A refused call is a result with `ok=False`. Exceptions other than ToolError and ValueError pass through: they are the
-    environment's own failures.
+    A refused call is a result with `ok=False`. Exceptions other than ToolError and ValueError pass through: they are
+    the environment's own failures.
     """
     known = tools.get(call.name)
     if known is None:

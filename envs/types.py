@@ -17,7 +17,9 @@ World = dict[str, Any]
 
 
 def canonical(value: Json) -> str:
-    """One text for one JSON value: sorted keys, no spaces, non-ASCII kept. ValueError for NaN, TypeError for non-JSON."""
+    """One text for one JSON value: sorted keys, no spaces, non-ASCII kept. ValueError for NaN, TypeError for non-
+    JSON.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

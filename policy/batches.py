@@ -1,7 +1,7 @@
 """Trajectories as padded batches.
 
-Letters: B sequences, T positions, N sampled tokens of the whole batch, V vocabulary. Position t of `targets_BT` is the token that
-position t's logits predict, i.e. the sequence's token t + 1.
+Letters: B sequences, T positions, N sampled tokens of the whole batch, V vocabulary. Position t of `targets_BT` is
+the token that position t's logits predict, i.e. the sequence's token t + 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ Kept = Sequence[tuple[int, ...] | None]
 
 @dataclass(frozen=True)
 class Sample:
-    """One training sequence: ids, 1 where the policy sampled the id, the engine's log-probabilities, truncation masks of the sampled
+    """One training sequence: ids, 1 where the policy sampled the id, the engine's log-probabilities, truncation masks
+    of the sampled
     ids (in order; None: nothing was cut off), and the advantage.
     """
 
@@ -55,7 +56,9 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample], vocab_size: int) -> Batch:
-    """Pad to the longest sequence. ValueError for a sequence of fewer than two tokens or one whose first token was sampled."""
+    """Pad to the longest sequence. ValueError for a sequence of fewer than two tokens or one whose first token was
+    sampled.
+    """
     lengths_B = torch.tensor([len(sample.tokens) for sample in samples])
     if int(lengths_B.min()) < 2 or any(sample.mask[0] for sample in samples):
         raise ValueError("a training sequence needs at least two tokens and a first token that was not sampled")

@@ -1,7 +1,7 @@
 """The project's own inference engine: continuous batching over a latent cache, in one thread.
 
-A slot keeps the tokens of the request it served last; a request whose tokens begin with a free slot's tokens goes on from there, so that
-an episode's earlier turns are never computed again.
+A slot keeps the tokens of the request it served last; a request whose tokens begin with a free slot's tokens goes on
+from there, so that an episode's earlier turns are never computed again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class PolicyEngine:
     `slots` bounds how many requests run together, `max_len` a request's whole length in tokens.
     """
 
-    def __init__(self, model: DeepseekV32ForCausalLM, *, slots: int = 64, max_len: int = 1024, version: int = 0) -> None:
+    def __init__(
+        self, model: DeepseekV32ForCausalLM, *, slots: int = 64, max_len: int = 1024, version: int = 0
+    ) -> None:
         self.model = model.eval()
         self.version = version
         self.max_len = max_len
@@ -52,7 +54,9 @@ class PolicyEngine:
         self._task: asyncio.Task[None] | None = None
 
     async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
-        """Continue `tokens` by up to `sampling.max_tokens`. EngineError for an empty or too long request, or a broken model."""
+        """Continue `tokens` by up to `sampling.max_tokens`. EngineError for an empty or too long request, or a broken
+        model.
+        """
         if not tokens or len(tokens) >= self.max_len:
             raise EngineError(f"a request of {len(tokens)} tokens does not fit: it needs 1 to {self.max_len - 1}")
         done: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
@@ -62,7 +66,9 @@ class PolicyEngine:
         return await done
 
     def load_weights(self, state: dict[str, Tensor], version: int) -> None:
-        """Take new weights between two batches of requests; what the slots hold was computed by the old ones and is dropped."""
+        """Take new weights between two batches of requests; what the slots hold was computed by the old ones and is
+        dropped.
+        """
         self.model.load_state_dict(state)
         self.version = version
         self._held = [[] for _ in self._held]
@@ -95,7 +101,8 @@ class PolicyEngine:
             self._running.append(_Request(slot, tokens[shared:], sampling, random.Random(sampling.seed), done))
 
     def _best_slot(self, tokens: list[int]) -> tuple[int, int]:
-        """The free slot whose whole content is the longest prefix of `tokens`, else the one idle for longest; and how much is shared.
+        """The free slot whose whole content is the longest prefix of `tokens`, else the one idle for longest; and how
+        much is shared.
 
         At least one token is always left to compute, as its logits are needed.
         """
@@ -125,7 +132,9 @@ class PolicyEngine:
         logits_BV = self.model.extend(tokens_BN, self._cache, slots_B, starts_B, lengths_B)
         if not torch.isfinite(logits_BV).all():
             raise EngineError("the model's logits are not finite: its weights are damaged")
-        drawn = draw(logits_BV, [request.sampling for request in batch], [request.uniform.random() for request in batch])
+        drawn = draw(
+            logits_BV, [request.sampling for request in batch], [request.uniform.random() for request in batch]
+        )
         for request, token, logprob, kept in zip(batch, drawn.tokens, drawn.logprobs, drawn.kept, strict=True):
             self._take(request, token, logprob, kept)
 

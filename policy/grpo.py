@@ -14,7 +14,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GrpoConfig:
-    """`clip` is epsilon, `kl` beta, `off_policy` delta of the sequence mask. The report does not publish their values."""
+    """`clip` is epsilon, `kl` beta, `off_policy` delta of the sequence mask. The report does not publish their
+    values.
+    """
 
     clip: float = 0.2
     kl: float = 0.0
@@ -32,7 +34,9 @@ class GrpoLoss:
 
 
 def advantages(rewards_G: Sequence[float | None]) -> list[float | None]:
-    """`R_i - mean(R)` over the valid episodes of a group, without division by the standard deviation; None (no valid verdict) stays None."""
+    """`R_i - mean(R)` over the valid episodes of a group, without division by the standard deviation; None (no valid
+    verdict) stays None.
+    """
     valid = [reward for reward in rewards_G if reward is not None]
     mean = sum(valid) / len(valid) if valid else 0.0
     return [None if reward is None else reward - mean for reward in rewards_G]
@@ -49,8 +53,8 @@ def grpo_loss(
 ) -> GrpoLoss:
     """The negated objective `1/G sum_i 1/|o_i| sum_t ( min(r A, clip(r) A) M_i - beta KL )`.
 
-    `old_N` are the log-probabilities the inference engine returned while sampling. `sequences` is the number to average over when the batch
-    is one part of a larger one (default: the batch's own).
+    `old_N` are the log-probabilities the inference engine returned while sampling. `sequences` is the number to
+    average over when the batch is one part of a larger one (default: the batch's own).
     """
     count_B = torch.bincount(rows_N, minlength=advantages_B.shape[0])
     weight_N = 1.0 / (count_B.clamp(min=1)[rows_N] * (sequences or advantages_B.shape[0]))
@@ -73,13 +77,15 @@ def grpo_loss(
 
 
 def sequence_mask(logprobs_N: Tensor, old_N: Tensor, rows_N: Tensor, advantages_B: Tensor, delta: float) -> Tensor:
-    """M_B: 0 for a sequence with a negative advantage that the policy has moved away from by more than `delta` nats per token."""
+    """M_B: 0 for a sequence with a negative advantage that the policy has moved away from by more than `delta` nats
+    per token.
+    """
     count_B = torch.bincount(rows_N, minlength=advantages_B.shape[0]).clamp(min=1)
     moved_B = torch.zeros(advantages_B.shape[0], dtype=old_N.dtype).index_add(0, rows_N, old_N - logprobs_N) / count_B
     return 1.0 - ((advantages_B < 0) & (moved_B > delta)).to(old_N.dtype)
 
 
 def unbiased_kl(logprobs_N: Tensor, old_N: Tensor, reference_N: Tensor) -> Tensor:
-    """`(pi/pi_old) (pi_ref/pi - log(pi_ref/pi) - 1)` per token: k3 with the importance weight that makes it unbiased."""
+    """`(pi/pi_old) (pi_ref/pi - log(pi_ref/pi) - 1)` per token: k3, importance weighted to be unbiased."""
     away_N = reference_N - logprobs_N
     return torch.exp(logprobs_N - old_N) * (torch.exp(away_N) - away_N - 1)

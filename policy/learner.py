@@ -1,6 +1,7 @@
 """Takes optimiser steps on a policy: supervised ones on demonstrations, GRPO ones on judged episodes.
 
-The indexer learns from its own loss (the KL to the main attention) with its input detached; the rest learns from the task's loss.
+The indexer learns from its own loss (the KL to the main attention) with its input detached; the rest learns from the
+task's loss.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class OptimConfig:
 
 
 class Learner:
-    """A model and its optimiser. `sparse` tells whether attention is top-k (else dense MLA with the indexer in warm-up)."""
+    """A model and its optimiser. `sparse` tells whether attention is top-k (else dense MLA with the indexer in warm-
+    up).
+    """
 
     def __init__(self, model: DeepseekV32ForCausalLM, config: OptimConfig, sparse: bool = True) -> None:
         self.model = model
@@ -80,7 +83,7 @@ class Learner:
             share = len(part) / len(samples)
             logprobs_N, indexer_kl = self._forward(batch)
             loss = loss_of(batch, logprobs_N)
-            (loss + self.config.indexer_weight * share * indexer_kl).backward()
+            torch.autograd.backward(loss + self.config.indexer_weight * share * indexer_kl)
             loss_sum += float(loss.detach())
             index_sum += share * float(indexer_kl.detach())
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm))
@@ -89,7 +92,9 @@ class Learner:
         return {"loss": loss_sum, "indexer_kl": index_sum, "grad_norm": norm}
 
     def _forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of the sampled tokens [N] under the distribution they were sampled from, and the indexer's loss."""
+        """Log-probabilities of the sampled tokens [N] under the distribution they were sampled from, and the
+        indexer's loss.
+        """
         mode = "sparse" if self.sparse else "dense"
         output = self.model(
             batch.tokens_BT, lengths_B=batch.lengths_B, sparse=self.sparse, indexer_loss=mode, return_logits=False

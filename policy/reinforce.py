@@ -1,7 +1,8 @@
-"""Reinforcement learning: roll groups out, turn verdicts into advantages, take GRPO steps, hand the new weights to the workers.
+"""Reinforcement learning: roll groups out, turn verdicts into advantages, take GRPO steps, hand the new weights to
+the workers.
 
-An invalid episode leaves its group: it is never a zero. A group whose rewards are all equal carries no signal and is not trained on; how many
-there were is reported.
+An invalid episode leaves its group: it is never a zero. A group whose rewards are all equal carries no signal and is
+not trained on; how many there were is reported.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class ReinforceConfig:
-    """`group` episodes of each of `tasks` tasks make one update, taken in `minibatches` optimiser steps. `warmup` updates raise the
+    """`group` episodes of each of `tasks` tasks make one update, taken in `minibatches` optimiser steps. `warmup`
+    updates raise the
     learning rate to its full value.
     """
 
@@ -127,7 +129,13 @@ def _statistics(episodes: Sequence[Episode]) -> dict[str, float]:
     metrics["invalid"] = sum(episode.verdict.reward is None for episode in episodes) / max(1, len(episodes))
     metrics["tokens"] = sum(len(episode.trajectory.tokens) for episode in episodes) / max(1, len(episodes))
     metrics["turns"] = sum(len(episode.turns) for episode in episodes) / max(1, len(episodes))
-    sampled = [logprob for episode in episodes for turn in episode.turns if turn.move.completion for logprob in turn.move.completion.logprobs]
+    sampled = [
+        logprob
+        for episode in episodes
+        for turn in episode.turns
+        if turn.move.completion
+        for logprob in turn.move.completion.logprobs
+    ]
     metrics["surprise"] = -sum(sampled) / max(1, len(sampled))
     return metrics
 

@@ -16,7 +16,8 @@ from ..rollout.types import Sampling
 
 @dataclass(frozen=True)
 class Drawn:
-    """`tokens` and `logprobs` per row, under the truncated and renormalised distribution, and the ids that truncation kept (None
+    """`tokens` and `logprobs` per row, under the truncated and renormalised distribution, and the ids that truncation
+    kept (None
     where nothing was cut off).
     """
 
@@ -26,7 +27,8 @@ class Drawn:
 
 
 def draw(logits_BV: Tensor, rows: Sequence[Sampling], uniforms: Sequence[float]) -> Drawn:
-    """Sample each row by inverse transform of its own uniform number in [0, 1), so that a row's result does not depend on the others.
+    """Sample each row by inverse transform of its own uniform number in [0, 1), so that a row's result does not
+    depend on the others.
 
     Temperature 0 takes the most likely token, whose log-probability is then that of the untempered distribution.
     """
@@ -48,7 +50,9 @@ def draw(logits_BV: Tensor, rows: Sequence[Sampling], uniforms: Sequence[float])
 
 
 def _kept_counts(sorted_BV: Tensor, rows: Sequence[Sampling]) -> Tensor:
-    """How many of the most likely tokens each row keeps: the smallest set whose mass reaches top_p, and at most top_k."""
+    """How many of the most likely tokens each row keeps: the smallest set whose mass reaches top_p, and at most
+    top_k.
+    """
     vocabulary = sorted_BV.shape[1]
     top_p_B1 = torch.tensor([[row.top_p] for row in rows])
     before_BV = sorted_BV.cumsum(dim=-1) - sorted_BV

@@ -29,5 +29,6 @@ def connect(address: str | None = None, cpus: int | None = None) -> None:
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
         where = address or "this machine"
         raise ClusterUnavailable(
-            f"no Ray cluster answers at {where!r} ({type(error).__name__}): start one with `ray start --head`, or leave out --ray"
+            f"no Ray cluster answers at {where!r} ({type(error).__name__}): "
+            "start one with `ray start --head`, or leave out --ray"
         ) from error

@@ -38,7 +38,8 @@ class Codec(Protocol):
 
 
 class DeepseekCodec:
-    """DeepSeek-V3.2's grammar. With `show_tools=False` the tools are not described in the prompt: for small policies that were
+    """DeepSeek-V3.2's grammar. With `show_tools=False` the tools are not described in the prompt: for small policies
+    that were
     trained on these very tools, the description would be most of every context.
     """
 
@@ -46,7 +47,7 @@ class DeepseekCodec:
         self.tokenizer = tokenizer
         self.thinking_mode = thinking_mode
         self.show_tools = show_tools
-        self.stop = (tokenizer.eos_id,)
+        self.stop: tuple[int, ...] = (tokenizer.eos_id,)
 
     def prompt(self, messages: list[Message], tools: list[ToolSchema]) -> list[int]:
         shown = [dict(message) for message in messages]
@@ -66,7 +67,9 @@ class DeepseekCodec:
         return parse_completion(self.tokenizer.decode(tokens), thinking_mode=self.thinking_mode, finished=finished)
 
 
-def assistant_message(thought: str, content: str = "", calls: list[tuple[str, dict[str, object]]] | None = None) -> Message:
+def assistant_message(
+    thought: str, content: str = "", calls: list[tuple[str, dict[str, object]]] | None = None
+) -> Message:
     """An assistant message in OpenAI's form, with DeepSeek's `reasoning_content`."""
     message: Message = {"role": "assistant", "reasoning_content": thought, "content": content}
     if calls:

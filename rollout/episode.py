@@ -1,7 +1,8 @@
-"""The episode loop: the policy speaks, the tools answer, the verifier judges. A bad rollout is data; a broken machine is never a zero.
+"""The episode loop: the policy speaks, the tools answer, the verifier judges. A bad rollout is data; a broken machine
+is never a zero.
 
-Every episode ends in one of the outcomes of `types.Outcome`. Failures of the engine, the sandbox, the environment or the verifier make the
-verdict invalid and keep their traceback in `error`.
+Every episode ends in one of the outcomes of `types.Outcome`. Failures of the engine, the sandbox, the environment or
+the verifier make the verdict invalid and keep their traceback in `error`.
 """
 
 from __future__ import annotations
@@ -42,8 +43,12 @@ class _Broken(Exception):
         self.validity: Validity = validity
 
 
-async def run_episode(env: Environment, task: Task, policy: Policy, sample: int = 0, budget: Budget | None = None) -> Episode:
-    """Play `task` once with `policy` in `env` (a fresh instance, closed at the end). Never raises for what went wrong inside."""
+async def run_episode(
+    env: Environment, task: Task, policy: Policy, sample: int = 0, budget: Budget | None = None
+) -> Episode:
+    """Play `task` once with `policy` in `env` (a fresh instance, closed at the end). Never raises for what went wrong
+    inside.
+    """
     run = _Run(env, task, policy, sample, budget or Budget())
     began = time.perf_counter()
     error = ""
@@ -106,7 +111,9 @@ class _Run:
         over = True
         if move.message is None:
             self.error = move.error
-            self.outcome = "max_tokens" if move.completion is None or move.completion.finish == "length" else "format_error"
+            self.outcome = (
+                "max_tokens" if move.completion is None or move.completion.finish == "length" else "format_error"
+            )
         elif calls := move.message.get("tool_calls"):
             results = [await self.call(call["function"]["name"], call["function"]["arguments"]) for call in calls]
             over = self.env.submitted
@@ -133,7 +140,9 @@ class _Run:
         return result.text
 
     async def guard(self, outcome: Outcome, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call into the environment, in a thread where it leases sandboxes; failures become `_Broken` with the right blame."""
+        """Call into the environment, in a thread where it leases sandboxes; failures become `_Broken` with the right
+        blame.
+        """
         try:
             if self.env.image is not None:
                 return await asyncio.to_thread(function, *args, **kwargs)

@@ -70,7 +70,7 @@ class OpenAIChatPolicy:
         await self._client.aclose()
 
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """POST one request and return the first choice. EngineError after `tries`, or at once where the server refuses."""
+        """POST one request and return the first choice. EngineError after `tries`, or at once if it is refused."""
         url = f"{self._server.base_url.rstrip('/')}/chat/completions"
         problem = ""
         for attempt in range(self._server.tries):

@@ -72,7 +72,9 @@ class TokenPolicy:
 
 
 class ScriptedEngine:
-    """Returns completions written beforehand, in order: the deterministic fake of this folder, and what oracles speak through."""
+    """Returns completions written beforehand, in order: the deterministic fake of this folder, and what oracles speak
+    through.
+    """
 
     def __init__(self, completions: Sequence[Sequence[int]]) -> None:
         self._left = [tuple(tokens) for tokens in completions]

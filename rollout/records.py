@@ -30,11 +30,19 @@ def task_row(task: Task, run_id: str | None = None, split: str = "train") -> mod
 def task_of(row: models.Task) -> Task:
     """The task a row holds."""
     return Task(
-        env=row.env, version=row.version, seed=row.seed, level=row.level, prompt=row.prompt, world=row.world or {}, key=row.key
+        env=row.env,
+        version=row.version,
+        seed=row.seed,
+        level=row.level,
+        prompt=row.prompt,
+        world=row.world or {},
+        key=row.key,
     )
 
 
-def episode_rows(episode: Episode, job_id: str | None = None, run_id: str | None = None) -> tuple[models.Rollout, list[Any]]:
+def episode_rows(
+    episode: Episode, job_id: str | None = None, run_id: str | None = None
+) -> tuple[models.Rollout, list[Any]]:
     """The rollout's row, and the rows that hang on it (turns and verdict)."""
     path = episode.trajectory
     rollout = models.Rollout(

@@ -53,7 +53,8 @@ def random_policy(codec: Codec, seed: int = 0, calls: int = 6) -> Policy:
         tools = [tool for tool in environment_class(task.env).schemas() if not tool.submits]
         chosen = [rng.choice(tools) for _ in range(calls)] if tools else []
         turns = [
-            assistant_message("Try something.", calls=[(tool.name, _arguments(rng, tool.parameters, pool))]) for tool in chosen
+            assistant_message("Try something.", calls=[(tool.name, _arguments(rng, tool.parameters, pool))])
+            for tool in chosen
         ]
         return [*turns, assistant_message("Guess.", rng.choice(pool))]
 
@@ -66,6 +67,11 @@ def replay_policy(codec: Codec, rollout_id: str, messages: list[Message]) -> Pol
 
 
 def _arguments(rng: random.Random, parameters: dict[str, Any], pool: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {"string": rng.choice(pool), "integer": rng.randrange(1000), "number": rng.random(), "boolean": True}
+    values: dict[str, Any] = {
+        "string": rng.choice(pool),
+        "integer": rng.randrange(1000),
+        "number": rng.random(),
+        "boolean": True,
+    }
     values |= {"array": [], "object": {}}
     return {name: values.get(schema.get("type", "string")) for name, schema in parameters["properties"].items()}

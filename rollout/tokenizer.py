@@ -5,8 +5,8 @@ to itself. DeepSeek-V3.2's own file works, and so does what `train_tokenizer` ma
 from 0 (BOS 0, EOS 1, pad 2).
 
 A capitalised word never absorbs the space before it, unlike GPT's: a name has the same tokens after a space, a quote or
-a newline, so that a tiny model can learn to copy it from a tool's result into a call. Markup that recurs (tags with their
-attributes, JSON keys) may become one token.
+a newline, so that a tiny model can learn to copy it from a tool's result into a call. Markup that recurs (tags with
+their attributes, JSON keys) may become one token.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The contract of this folder: engines turn token ids into token ids; episodes keep every one of them.
 
-Shapes: a turn's `prompt_tokens` are the ids newly rendered before the completion (only what was added since the last turn), its
-`completion_tokens` the ids as sampled, and `logprobs` one natural-log probability per completion token.
+Shapes: a turn's `prompt_tokens` are the ids newly rendered before the completion (only what was added since the last
+turn), its `completion_tokens` the ids as sampled, and `logprobs` one natural-log probability per completion token.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ Outcome = Literal[
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 mean no truncation; `max_tokens` counts new tokens."""
+    """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 mean no truncation; `max_tokens` counts new
+    tokens.
+    """
 
     temperature: float = 1.0
     top_p: float = 0.95
@@ -42,11 +44,12 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Completion:
-    """What an engine returned: ids as sampled (the stop token included), their log-probabilities under the sampling distribution
+    """What an engine returned: ids as sampled (the stop token included), their log-probabilities under the sampling
+    distribution
     (temperature and truncation applied, so that they are the probabilities of what was really drawn), and why it ended.
 
-    `experts` holds the expert choices per token [layers][tokens][k] and `kept` the sizes-variable truncation masks (ids per token), where the
-    engine records them; `version` is the policy version that sampled.
+    `experts` holds the expert choices per token [layers][tokens][k] and `kept` the sizes-variable truncation masks
+    (ids per token), where the engine records them; `version` is the policy version that sampled.
     """
 
     tokens: tuple[int, ...]
@@ -71,7 +74,8 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Move:
-    """One completion as the episode loop sees it: the parsed message or the format error, and the tokens behind it (empty where a
+    """One completion as the episode loop sees it: the parsed message or the format error, and the tokens behind it
+    (empty where a
     policy speaks text only).
     """
 
@@ -118,7 +122,9 @@ class Turn:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The tokens of an episode in order; `mask` is 1 where a token was sampled by the policy, `logprobs` is 0 elsewhere."""
+    """The tokens of an episode in order; `mask` is 1 where a token was sampled by the policy, `logprobs` is 0
+    elsewhere.
+    """
 
     tokens: tuple[int, ...]
     mask: tuple[int, ...]

@@ -1,7 +1,7 @@
 """Rollouts on Ray: actors that play episodes, and a pool that hands out work and survives their death.
 
-Work is handed out in chunks, at most two per worker at a time, and every finished episode comes back at once; what a dead worker had not yet
-returned is given to its successor.
+Work is handed out in chunks, at most two per worker at a time, and every finished episode comes back at once; what a
+dead worker had not yet returned is given to its successor.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -30,7 +30,9 @@ MakePolicy = Callable[[Sandboxes | None], Policy]
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """`chunk` episodes are handed out together and run concurrently; `tries` bounds how often a chunk may kill its worker."""
+    """`chunk` episodes are handed out together and run concurrently; `tries` bounds how often a chunk may kill its
+    worker.
+    """
 
     workers: int = 2
     chunk: int = 32
@@ -38,7 +40,7 @@ class PoolConfig:
     threads: int = 1
     tries: int = 3
     sandbox: str | None = None
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
 
 
 class RolloutWorker:
@@ -77,7 +79,9 @@ class _Chunk:
 
 
 class RolloutPool:
-    """Workers on the connected Ray cluster. `run` streams episodes; `load_weights` reaches every worker before later work."""
+    """Workers on the connected Ray cluster. `run` streams episodes; `load_weights` reaches every worker before later
+    work.
+    """
 
     def __init__(self, make_policy: MakePolicy, config: PoolConfig | None = None) -> None:
         self.config = config or PoolConfig()
@@ -133,7 +137,9 @@ class RolloutPool:
         return _Chunk(items) if items else None
 
     def _receive(self, stream: Any, number: int, chunk: _Chunk, again: deque[_Chunk]) -> tuple[Episode | None, bool]:
-        """The stream's next episode, and whether the stream is over; a dead worker is replaced and its rest queued again."""
+        """The stream's next episode, and whether the stream is over; a dead worker is replaced and its rest queued
+        again.
+        """
         try:
             episode: Episode = ray.get(next(stream))
         except StopIteration:

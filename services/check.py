@@ -18,7 +18,7 @@ HINTS = {
     "oracle_passes": "`solve` must give an answer that `verify` accepts, by calling tools only",
     "noop_fails": "`verify` accepts None in the untouched world: make it look at the answer or at what changed",
     "same_twice": "`verify` must be pure: no randomness, no time, nothing but its arguments",
-    "mutants_fail": "`verify` accepts a wrong answer, or `mutate` finds too few: write one that breaks one rule at a time",
+    "mutants_fail": "`verify` accepts a wrong answer, or `mutate` finds too few: write one that breaks a rule",
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -74,7 +75,7 @@ class Request:
                 raise BadRequest(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be at least 1")
         if self.kind == "eval" and (not self.ks or min(self.ks) < 1 or max(self.ks) > self.samples):
             raise BadRequest(
-                f"pass@k for k = {list(self.ks)} needs k >= 1 and --samples of at least the largest k, not {self.samples}"
+                f"pass@k for k in {list(self.ks)} needs k >= 1 and --samples of at least k, not {self.samples}"
             )
         _check_sampling(self.sampling)
         return SynthesisSpec(self.env, self.seed, self.level, self.count).check()
@@ -92,10 +93,11 @@ class JobResult:
 
 @dataclass(frozen=True)
 class SynthesisResult:
-    """What a synthesis came to."""
+    """What a synthesis came to, and how long it took once Ray was there."""
 
     run: str
     tally: Tally
+    seconds: float
 
 
 def synthesize(
@@ -112,8 +114,10 @@ def synthesize(
     store.add(run)
     status = "failed"
     tally = Tally()
+    began = time.perf_counter()
     try:
         tally = _make(spec, sandbox, cpus, progress, lambda made: store_made(store, made, run_id))
+        seconds = time.perf_counter() - began
         if out is not None:
             write_tasks(out, tally.accepted)
         status = "finished" if tally.accepted else "failed"
@@ -125,7 +129,7 @@ def synthesize(
             f"{len(tally.accepted)} accepted, {tally.rejected} rejected: {tally.why()}".rstrip(": "),
         )
     store.log_metrics(run_id, 0, {"accepted": len(tally.accepted), "rejected": tally.rejected})
-    return SynthesisResult(run_id, tally)
+    return SynthesisResult(run_id, tally, seconds)
 
 
 def run_job(request: Request, store: db.Store, machines: Machines, progress: Progress) -> JobResult:

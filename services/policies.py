@@ -30,7 +30,7 @@ _SLOTS = 32
 
 
 class NamedPolicy(Protocol):
-    """A `rollout.workers.MakePolicy` that knows what it is: the same `identity` is the same policy, weights included."""
+    """A `rollout.workers.MakePolicy` that knows what it is: equal identities mean equal policies, weights too."""
 
     @property
     def identity(self) -> str: ...
@@ -137,7 +137,7 @@ def parse_policy(
 ) -> NamedPolicy:
     """The policy that `spec` names. `context` bounds an episode's tokens (default: the checkpoint's own, else 2,048).
 
-    Raises BadRequest for a malformed name or an unknown rollout, PolicyError or RolloutError for an unusable checkpoint.
+    Raises BadRequest for a malformed name or an unknown rollout, PolicyError or RolloutError for a bad checkpoint.
     """
     sampling = sampling or Sampling()
     kind, _, rest = spec.partition(":")

@@ -1,4 +1,5 @@
-"""Collect the evidence that a task can be trusted: it can be solved, cannot be had for nothing, and is judged alike twice.
+"""Collect the evidence that a task can be trusted: it can be solved, cannot be had for nothing, and is judged alike
+twice.
 
 Each check runs in an environment of its own, so that none sees what another left behind.
 """
@@ -19,10 +20,11 @@ MakeEnvironment = Callable[[], Environment]
 
 
 def certify(make: MakeEnvironment, task: Task, mutants: int = 3) -> Certificate:
-    """The certificate of `task`: oracle passes, the same verdict twice, a no-op fails, `mutants` different wrong answers fail.
+    """The certificate of `task`: oracle passes, the same verdict twice, a no-op fails, `mutants` different wrong
+    answers fail.
 
-    SandboxError passes through (the machine is broken, which says nothing of the task); everything else an environment raises is
-    evidence against its task.
+    SandboxError passes through (the machine is broken, which says nothing of the task); everything else an
+    environment raises is evidence against its task.
     """
     began = time.perf_counter()
     env = make()
@@ -118,4 +120,6 @@ def _mutants(make: MakeEnvironment, task: Task, answer: Answer, wanted: int) -> 
 
 def failures(verdict: Verdict) -> str:
     """The parts that failed, in one line."""
-    return ", ".join(f"{part.name} ({part.detail})" if part.detail else part.name for part in verdict.parts if not part.passed)
+    return ", ".join(
+        f"{part.name} ({part.detail})" if part.detail else part.name for part in verdict.parts if not part.passed
+    )

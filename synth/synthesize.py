@@ -43,7 +43,9 @@ def attempt(make: MakeEnvironment, seed: int, number: int, level: int, mutants: 
 
 
 def synthesize(make: MakeEnvironment, seed: int, level: int, count: int, attempts: int | None = None) -> Iterator[Made]:
-    """Attempts until `count` tasks were accepted or `attempts` (default 4 x count + 20) were made; every attempt is yielded."""
+    """Attempts until `count` tasks were accepted or `attempts` (default 4 x count + 20) were made; every attempt is
+    yielded.
+    """
     kept = 0
     for number in range(attempts or 4 * count + 20):
         made = attempt(make, seed, number, level)

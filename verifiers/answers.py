@@ -14,7 +14,9 @@ _PUNCTUATION = re.compile(r"[^\w\s]|_")
 
 
 def normalise(text: str) -> str:
-    """Lower case, no accents' compatibility variants, no punctuation, no articles, single spaces (SQuAD's normalisation, NFKC)."""
+    """Lower case, no accents' compatibility variants, no punctuation, no articles, single spaces (SQuAD's
+    normalisation, NFKC).
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(_ARTICLES.sub(" ", _PUNCTUATION.sub(" ", folded)).split())
 

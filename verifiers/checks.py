@@ -13,7 +13,9 @@ def check(name: str, passed: bool, detail: str = "") -> Part:
 
 
 def all_of(parts: Iterable[Part]) -> Verdict:
-    """Reward 1 when every part is fully satisfied, else 0. An empty list is a mistake of the caller: it would always pass."""
+    """Reward 1 when every part is fully satisfied, else 0. An empty list is a mistake of the caller: it would always
+    pass.
+    """
     found = tuple(parts)
     if not found:
         raise ValueError("all_of needs at least one part: an empty verdict would pass everything")

@@ -1,7 +1,7 @@
 """The contract of this folder: plain data in, a Verdict out.
 
-A verifier never guesses. When the machine, the environment or the verifier itself broke, the verdict says so in `validity`
-and carries no reward, so that a broken machine is never mistaken for a bad answer.
+A verifier never guesses. When the machine, the environment or the verifier itself broke, the verdict says so in
+`validity` and carries no reward, so that a broken machine is never mistaken for a bad answer.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from .index import Index
 class Search(Environment):
     """Answer a question by following facts through an encyclopaedia of invented people, firms and towns.
 
-    The level is the number of hops. Every passage that is not on the path is a distractor: the same relation of another entity, or another
-    relation of the same entity.
+    The level is the number of hops. Every passage that is not on the path is a distractor: the same relation of
+    another entity, or another relation of the same entity.
     """
 
     id = "search"
@@ -37,7 +37,9 @@ class Search(Environment):
         chain = " of ".join(f"the {relation}" for relation in reversed(relations))
         prompt = f"Who or what is {chain} of {start}?"
         pages = make_pages(draw, graph)
-        return self.task(seed=seed, level=level, prompt=prompt, world={"pages": pages}, key={"relations": relations, "path": path})
+        return self.task(
+            seed=seed, level=level, prompt=prompt, world={"pages": pages}, key={"relations": relations, "path": path}
+        )
 
     def solve(self, task: Task, tools: Any) -> Answer:
         at: str = task.key["path"][0]
@@ -59,8 +61,10 @@ class Search(Environment):
 
     def start(self, task: Task) -> None:
         self.world = task.world
-        self._passages = [sentence for page in task.world["pages"].values() for sentence in page]
-        self._index = Index([f"{title}: {sentence}" for title, page in task.world["pages"].items() for sentence in page])
+        self._passages: list[str] = [sentence for page in task.world["pages"].values() for sentence in page]
+        self._index = Index(
+            [f"{title}: {sentence}" for title, page in task.world["pages"].items() for sentence in page]
+        )
 
     @tool
     def search(self, query: str) -> str:

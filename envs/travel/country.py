@@ -1,4 +1,4 @@
-"""A small invented country per task: cities with hotels, restaurants and attractions, each with a price and a rating."""
+"""A small invented country per task: cities with hotels, restaurants and attractions, priced and rated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ Place = dict[str, Any]
 
 
 def make_country(rng: random.Random, cities: int) -> dict[str, Any]:
-    """`{"cities": {name: {"hotels": {...}, "restaurants": {...}, "attractions": {...}}}}`; every name is unique in the country."""
+    """`{"cities": {name: {"hotels": {...}, "restaurants": {...}, "attractions": {...}}}}`; every name is unique in
+    the country.
+    """
     names = Names(rng)
     return {"cities": {names.draw(): _make_city(rng, names) for _ in range(cities)}}
 

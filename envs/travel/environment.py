@@ -14,14 +14,18 @@ from ..types import Answer, Task, World
 from .country import CUISINES, best, make_country
 from .rules import TIERS, attraction_cap, cost, day_slots, judge
 
-_TIER_TEXT = f"Attraction: below {TIERS[0][1]} if the hotel costs {TIERS[0][0]} or more, below {TIERS[1][1]} if {TIERS[1][0]} or more, else below {TIERS[2][1]}."
+_TIER_TEXT = (
+    f"Attraction: below {TIERS[0][1]} if the hotel costs {TIERS[0][0]} or more, "
+    f"below {TIERS[1][1]} if {TIERS[1][0]} or more, else below {TIERS[2][1]}."
+)
 
 
 class Travel(Environment):
     """Plan days in an invented country: hotel, dinner and attraction, each within the rules.
 
-    Level 1: one day, a hotel below a price and a dinner of one cuisine. Level 2: an attraction whose price limit depends on what the
-    hotel costs. Level 3: two days in two cities. Level 4: three days and a budget for the whole trip.
+    Level 1: one day, a hotel below a price and a dinner of one cuisine. Level 2: an attraction whose price limit
+    depends on what the hotel costs. Level 3: two days in two cities. Level 4: three days and a budget for the whole
+    trip.
     """
 
     id = "travel"
@@ -36,11 +40,13 @@ class Travel(Environment):
         count = {1: 1, 2: 1, 3: 2, 4: 3}[level]
         cities = draw.sample(sorted(country["cities"]), count)
         days = [_make_day(draw, country, city, tiers=level >= 2) for city in cities]
-        rules = {"days": days, "budget": None}
+        rules: dict[str, Any] = {"days": days, "budget": None}
         plan = [_plan_day(country, day) for day in days]
         if level >= 4:
-            rules["budget"] = cost(plan, country) + draw.randrange(0, 100, 10)
-        return self.task(seed=seed, level=level, prompt=_describe(rules), world=country, key={"rules": rules, "plan": plan})
+            rules |= {"budget": cost(plan, country) + draw.randrange(0, 100, 10)}
+        return self.task(
+            seed=seed, level=level, prompt=_describe(rules), world=country, key={"rules": rules, "plan": plan}
+        )
 
     def solve(self, task: Task, tools: Any) -> Answer:
         plan = []
@@ -64,7 +70,9 @@ class Travel(Environment):
         return all_of(judge(task.key["rules"], answer, task.world))
 
     def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
-        """Break one rule: a place of another city, a hotel over the limit, the wrong cuisine, a missing day, a wrong city."""
+        """Break one rule: a place of another city, a hotel over the limit, the wrong cuisine, a missing day, a wrong
+        city.
+        """
         wrong = [dict(day) for day in answer]
         index = rng.randrange(len(wrong))
         day, rule = wrong[index], task.key["rules"]["days"][index]
@@ -74,10 +82,14 @@ class Travel(Environment):
         kind = {"hotel": "hotels", "evening_restaurant": "restaurants", "afternoon_attraction": "attractions"}
         if slot == "city":
             day["city"] = elsewhere
-        elif slot == "hotel" and (dear := [name for name, place in here["hotels"].items() if place["price"] >= rule["hotel_below"]]):
+        elif slot == "hotel" and (
+            dear := [name for name, place in here["hotels"].items() if place["price"] >= rule["hotel_below"]]
+        ):
             day["hotel"] = rng.choice(sorted(dear))
         elif slot == "evening_restaurant" and rng.random() < 0.5:
-            day[slot] = rng.choice([name for name, place in here["restaurants"].items() if place["cuisine"] != rule["cuisine"]])
+            day[slot] = rng.choice(
+                [name for name, place in here["restaurants"].items() if place["cuisine"] != rule["cuisine"]]
+            )
         else:
             day[slot] = rng.choice(sorted(task.world["cities"][elsewhere][kind[slot]]))
         return wrong
@@ -129,7 +141,9 @@ class Travel(Environment):
 
     @tool(submits=True)
     def submit_result(self, plan: list[dict[str, str]]) -> list[dict[str, str]]:
-        """Submit the plan: for each day its city, hotel, evening_restaurant and, where asked for, afternoon_attraction."""
+        """Submit the plan: for each day its city, hotel, evening_restaurant and, where asked for,
+        afternoon_attraction.
+        """
         return plan
 
     def _city(self, city: str) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def day_slots(day: dict[str, Any]) -> list[str]:
 
 
 def judge(rules: Rules, plan: Any, country: Country) -> list[Part]:
-    """Every constraint by name, with what was found. A plan of the wrong shape fails `shape` and nothing else is looked at."""
+    """Every constraint by name, with what was found. A plan of the wrong shape fails `shape` and nothing else is
+    looked at.
+    """
     problem = _shape_problem(rules, plan)
     if problem:
         return [check("shape", False, problem)]
@@ -68,14 +70,20 @@ def _judge_day(name: str, day: dict[str, Any], given: dict[str, Any], country: C
         yield check(f"{name}.{slot}.exists", place is not None, f"{given[slot]} in {given['city']}")
     hotel, restaurant = found["hotel"], found["evening_restaurant"]
     price = hotel["price"] if hotel else None
-    yield check(f"{name}.hotel.price", price is not None and price < day["hotel_below"], f"{price} < {day['hotel_below']}")
+    yield check(
+        f"{name}.hotel.price", price is not None and price < day["hotel_below"], f"{price} < {day['hotel_below']}"
+    )
     cuisine = restaurant["cuisine"] if restaurant else None
     yield check(f"{name}.evening_restaurant.cuisine", cuisine == day["cuisine"], f"{cuisine} (wanted {day['cuisine']})")
     if day["tiers"]:
         attraction = found["afternoon_attraction"]
         cap = attraction_cap(price) if price is not None else 0
         fee = attraction["price"] if attraction else None
-        yield check(f"{name}.afternoon_attraction.price", fee is not None and fee < cap, f"{fee} < {cap} as the hotel costs {price}")
+        yield check(
+            f"{name}.afternoon_attraction.price",
+            fee is not None and fee < cap,
+            f"{fee} < {cap} as the hotel costs {price}",
+        )
 
 
 def _places(plan: list[dict[str, Any]], country: Country) -> Iterator[tuple[str, dict[str, Any] | None]]:

@@ -47,7 +47,10 @@ class Console:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        if title:
+            print(title)
+        headed = any(columns)
+        table = Table(box=box.SIMPLE_HEAD if headed else None, pad_edge=False, show_header=headed)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:

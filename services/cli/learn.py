@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,11 +26,18 @@ def quickstart(
     as_json: opt.Json = False,
 ) -> None:
     """Watch a sparse-attention policy get better at tasks that were made and checked here."""
-    from ..quickstart import run_quickstart
+    from ...infra.store import Store
+    from ..quickstart import quickstart as run
 
-    run_quickstart(
-        store_url=store_url, ray_address=ray, out_dir=out, seed=seed, sandbox=sandbox, console=Console(as_json)
-    )
+    console = Console(as_json)
+    with Store(store_url) as store:
+        found = run(store, out, seed, sandbox, ray, console)
+    console.data(found)
+    _show_scores(console, found["held_out"])
+    console.line(f"took {found['seconds'] / 60:.1f} minutes; the plot is {found['plot']}, the policy {found['policy']}")
+    console.line("look:      palestra serve" + ("" if store_url == opt.STORE else f" --store {store_url}"))
+    console.line(f"try next:  palestra eval travel --level 3 --policy palestra:{found['policy']} -k 1,4")
+    console.line("           palestra env new lights && pip install -e ./lights && palestra env check lights")
 
 
 def train(
@@ -43,6 +50,27 @@ def train(
     as_json: opt.Json = False,
 ) -> None:
     """Train a policy as a TOML file says, with dotted overrides."""
-    from ..training import run_training
+    from ...infra.store import Store
+    from ...infra.store.models import new_id
+    from ..recipes import load_recipe
+    from ..training import run_recipe
 
-    run_training(config, overrides or [], store_url=store_url, ray_address=ray, console=Console(as_json))
+    console = Console(as_json)
+    recipe = load_recipe(config, overrides or [])
+    run_id = new_id()
+    with Store(store_url) as store:
+        curve = run_recipe(recipe, store, run_id, ray, console)
+    held_out = curve.scores() if curve else {}
+    console.data({"run": run_id, "out": recipe.out, "held_out": held_out})
+    _show_scores(console, held_out)
+    console.line(f"run {run_id}; what it made is in {recipe.out}")
+
+
+def _show_scores(console: Console, held_out: dict[str, Any]) -> None:
+    rows = [
+        [env, *(f"{100 * at['value']:.1f} % [{100 * at['low']:.1f}, {100 * at['high']:.1f}]" for at in found.values())]
+        + [f"{100 * (found['after']['value'] - found['before']['value']):+.1f}", str(found["after"]["n"])]
+        for env, found in held_out.items()
+    ]
+    if rows:
+        console.table("pass@1 on held-out tasks", ["environment", "before", "after", "points", "tasks"], rows)

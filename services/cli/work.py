@@ -48,11 +48,9 @@ def synth(
     spec = SynthesisSpec(name, seed, level, count, mutants)
     spec.check()
     with Store(store_url) as store:
-        began = time.perf_counter()
         result = synthesize(spec, store, Machines(ray=ray, sandbox=sandbox), console, out)
-        seconds = time.perf_counter() - began
         where = store.shown_url
-    tally = result.tally
+    tally, seconds = result.tally, result.seconds
     console.data(
         {
             "run": result.run,

@@ -37,7 +37,8 @@ def check_name(name: str) -> Names:
     """The names for a new environment; BadRequest where `name` cannot be one."""
     if len(name) > _LONGEST or not _NAME.fullmatch(name):
         raise BadRequest(
-            f"{name!r} cannot name an environment: use at most {_LONGEST} small letters and digits, single - or _ between"
+            f"{name!r} cannot name an environment: use small letters, digits and single - or _ between them, "
+            f"at most {_LONGEST}"
         )
     if name in BUILTIN:
         raise BadRequest(f"{name!r} is a built-in environment: choose another name")

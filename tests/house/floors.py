@@ -1,6 +1,8 @@
-"""The rules of the house, checked: imports run down the floors, between our own modules they are relative, files stay readable.
+"""The rules of the house, checked: imports run down the floors, between our own modules they are relative, files stay
+readable.
 
-Run as a script (`python tests/house/floors.py [ROOT]`): prints each breach as `file:line: what` and exits 1 if there is one.
+Run as a script (`python tests/house/floors.py [ROOT]`): prints each breach as `file:line: what` and exits 1 if there
+is one.
 """
 
 from __future__ import annotations

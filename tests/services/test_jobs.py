@@ -1,0 +1,184 @@
+"""Durable jobs: nothing lost, nothing repeated, whatever ends the process that drives them."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from palestra.envs.travel.environment import Travel
+from palestra.envs.types import Task
+from palestra.infra import store as db
+from palestra.rollout.records import task_row
+from palestra.rollout.types import Episode
+from palestra.services.errors import BadRequest, JobCancelled
+from palestra.services.jobs import JobSpec, cancel_job, create_job, find_job, job_tasks, play_job, summarize
+from palestra.verifiers.types import Verdict
+
+SPEC = JobSpec(
+    kind="rollout",
+    env="travel",
+    version="1",
+    level=1,
+    seed=0,
+    count=2,
+    samples=2,
+    policy="fake",
+    temperature=1.0,
+    top_p=1.0,
+    max_turns=4,
+    max_tokens=8,
+)
+
+
+class FakePool:
+    """Plays every item at once: even samples pass. `stop_after` stands for whatever ends the process."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.played: list[tuple[str, int]] = []
+
+    def run(self, items: Iterable[tuple[Task, int]]) -> Iterator[Episode]:
+        for task, sample in items:
+            if len(self.played) == self.stop_after:
+                raise KeyboardInterrupt
+            self.played.append((task.id, sample))
+            yield Episode(task, sample, "fake", "answered", Verdict(reward=float(sample % 2 == 0)))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[db.Store]:
+    with db.Store(f"sqlite:///{tmp_path}/s.db") as store:
+        yield store
+
+
+@pytest.fixture
+def tasks(store: db.Store) -> list[Task]:
+    made = [Travel().propose(random.Random(seed), 1) for seed in (1, 2)]
+    store.add(*(task_row(task) for task in made))
+    return made
+
+
+def test_the_same_spec_is_the_same_job_and_any_change_another() -> None:
+    assert SPEC.id == replace(SPEC).id
+    assert len({replace(SPEC, seed=seed).id for seed in range(5)}) == 5
+
+
+def test_an_interrupted_job_goes_on_and_repeats_nothing(store: db.Store, tasks: list[Task]) -> None:
+    create_job(store, "j", SPEC, tasks)
+    first, second, third = FakePool(stop_after=3), FakePool(), FakePool()
+    with pytest.raises(KeyboardInterrupt):
+        play_job(store, "j", tasks, 2, lambda left: first)
+    play_job(store, "j", tasks, 2, lambda left: second)
+    play_job(store, "j", tasks, 2, lambda left: third)
+    assert len(first.played) == 3
+    assert sorted(first.played + second.played) == sorted((task.id, sample) for task in tasks for sample in range(2))
+    assert third.played == []
+    summary = summarize(store, "j")
+    assert (summary.status, summary.done, summary.total) == ("finished", 4, 4)
+    assert summary.pass_rate.value == 0.5
+    assert summary.pass_at(2).value == 1.0
+    job = store.get(db.Job, "j")
+    assert job is not None
+    assert [task.id for task in job_tasks(store, job)] == [task.id for task in tasks]
+
+
+def test_two_drivers_store_each_episode_once(store: db.Store, tasks: list[Task]) -> None:
+    create_job(store, "j", SPEC, tasks)
+    inner = FakePool()
+
+    class Racing(FakePool):
+        """Another process plays the whole job between two of our episodes."""
+
+        def run(self, items: Iterable[tuple[Task, int]]) -> Iterator[Episode]:
+            for number, episode in enumerate(super().run(items)):
+                if number == 1:
+                    play_job(store, "j", tasks, 2, lambda left: inner)
+                yield episode
+
+    play_job(store, "j", tasks, 2, lambda left: Racing())
+    assert store.count(db.Rollout, job_id="j") == 4
+    assert store.count(db.Verdict) == 4
+
+
+def test_a_cancelled_job_stops_and_can_go_on(store: db.Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palestra.services.jobs.POLL_SECONDS", 0.0)
+    create_job(store, "j", SPEC, tasks)
+    with pytest.raises(JobCancelled, match="goes on"):
+        play_job(store, "j", tasks, 2, lambda left: FakePool(), on_episode=lambda episode, done: done == 2 and cancel_job(store, "j"))
+    assert store.count(db.Rollout, job_id="j") == 2
+    with pytest.raises(BadRequest, match="is cancelled"):
+        cancel_job(store, "j")
+    play_job(store, "j", tasks, 2, lambda left: FakePool())
+    assert summarize(store, "j").status == "finished"
+
+
+def test_jobs_are_found_by_what_was_asked_for(store: db.Store, tasks: list[Task]) -> None:
+    assert find_job(store, SPEC) == (SPEC.id, None)
+    create_job(store, SPEC.id, SPEC, tasks)
+    found = find_job(store, SPEC)[1]
+    assert found is not None
+    assert found.id == SPEC.id
+    assert find_job(store, SPEC, fresh=True) == (f"{SPEC.id}-2", None)
+    create_job(store, f"{SPEC.id}-2", SPEC, tasks)
+    assert find_job(store, SPEC)[0] == f"{SPEC.id}-2"
+    create_job(store, "mine", SPEC, tasks)
+    with pytest.raises(BadRequest, match="seed = 0, not 9"):
+        find_job(store, replace(SPEC, seed=9), name="mine")
+    with pytest.raises(BadRequest, match="no job 'nowhere'"):
+        cancel_job(store, "nowhere")
+
+
+def rollouts(url: str) -> int:
+    with db.Store(url) as store:
+        return store.count(db.Rollout)
+
+
+def ended(group: int) -> bool:
+    """Whether no process of a process group is left (zombies, which await their parent, count as ended)."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[2]) == group and fields[0] not in "ZX":
+                return False
+    return True
+
+
+@pytest.mark.slow
+def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    command = [sys.executable, "-c", "from palestra.services.cli.main import main; main()", "rollout", "travel", "--store", url]
+    command += ["--policy", "random", "--count", "4", "--samples", "50", "--workers", "1"]
+    with db.Store(url):
+        process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while rollouts(url) < 10 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with db.Store(url) as store:
+        before = {row.id for row in store.page(db.Rollout, limit=1000)[0]}
+        assert 10 <= len(before) < 200
+        job = store.page(db.Job)[0][0]
+        assert job.status == "running"
+    done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    with db.Store(url) as store:
+        rows = store.page(db.Rollout, limit=1000)[0]
+        assert before <= {row.id for row in rows}
+        assert len({(row.task_id, row.sample) for row in rows}) == len(rows) == 200
+        assert store.count(db.Verdict) == 200
+        assert [(one.id, one.status, one.done) for one in store.page(db.Job)[0]] == [(job.id, "finished", 200)]
+    while not ended(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert ended(process.pid), "the killed process left its local Ray behind"
