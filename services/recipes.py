@@ -29,7 +29,8 @@ class Domain(_Strict):
 class SftRecipe(_Strict):
     """A cold start from nothing: a tokeniser and a model trained on oracle trajectories.
 
-    Attention is dense for `dense_steps` steps (the indexer warms up on the KL to it), then top-k sparse.
+    Attention is dense for `dense_steps` steps (the indexer warms up on the KL to it), then top-k sparse. With `save_every` a
+    checkpoint is also kept as `out/step-N` every so many steps.
     """
 
     kind: Literal["sft"]
@@ -45,6 +46,7 @@ class SftRecipe(_Strict):
     batch: int = Field(default=12, ge=1)
     lr: float = Field(default=2e-3, gt=0)
     final_lr: float = Field(default=2e-4, ge=0)
+    save_every: int = Field(default=0, ge=0)
     microbatch: int = Field(default=2048, ge=1)
     threads: int = Field(default=1, ge=1)
 

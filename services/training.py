@@ -87,8 +87,10 @@ def train_from_nothing(recipe: SftRecipe, store: db.Store, run_id: str, out: Pat
             update(step, f"loss {metrics['loss']:.3f}")
             if step % 20 == 0 or step == recipe.steps:
                 store.log_metrics(run_id, step, {f"sft/{name}": value for name, value in metrics.items()})
+            if recipe.save_every and step % recipe.save_every == 0:
+                save_new_policy(model, tokenizer, out / f"step-{step}", recipe.show_tools, recipe.context)
     save_new_policy(model, tokenizer, out, recipe.show_tools, recipe.context)
-    progress.say(f"saved {out} ({sum(path.stat().st_size for path in out.iterdir()) / 1e6:.1f} MB)")
+    progress.say(f"saved {out} ({sum(path.stat().st_size for path in out.iterdir() if path.is_file()) / 1e6:.1f} MB)")
 
 
 def _train_tokenizer(recipe: SftRecipe, progress: Progress) -> Tokenizer:
