@@ -45,8 +45,8 @@ format: install  ## let ruff mend what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: install docker  ## the benchmarks (JSON under benchmarks/results/)
-	$(PY) benchmarks/quickstart.py
+bench: install docker  ## the benchmarks: learning over three seeds (JSON under benchmarks/results/)
+	$(PY) benchmarks/learning.py --keep
 
 serve: install  ## the web pages of palestra.db
 	$(VENV)/bin/palestra serve

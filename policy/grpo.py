@@ -35,10 +35,11 @@ class GrpoLoss:
 
 def advantages(rewards_G: Sequence[float | None]) -> list[float | None]:
     """`R_i - mean(R)` over the valid episodes of a group, without division by the standard deviation; None (no valid
-    verdict) stays None.
+    verdict) stays None. Equal rewards give exactly 0.
     """
     valid = [reward for reward in rewards_G if reward is not None]
-    mean = sum(valid) / len(valid) if valid else 0.0
+    # The rounded mean of equal numbers need not be that number.
+    mean = sum(valid) / len(valid) if len(set(valid)) > 1 else (valid or [0.0])[0]
     return [None if reward is None else reward - mean for reward in rewards_G]
 
 
@@ -54,8 +55,11 @@ def grpo_loss(
     """The negated objective `1/G sum_i 1/|o_i| sum_t ( min(r A, clip(r) A) M_i - beta KL )`.
 
     `old_N` are the log-probabilities the inference engine returned while sampling. `sequences` is the number to
-    average over when the batch is one part of a larger one (default: the batch's own).
+    average over when the batch is one part of a larger one (default: the batch's own). A sequence without sampled
+    tokens adds nothing but is counted. ValueError where `config.kl` has no reference to be measured against.
     """
+    if config.kl and reference_N is None:
+        raise ValueError(f"kl is {config.kl}, but there is no reference policy: give one or set kl to 0")
     count_B = torch.bincount(rows_N, minlength=advantages_B.shape[0])
     weight_N = 1.0 / (count_B.clamp(min=1)[rows_N] * (sequences or advantages_B.shape[0]))
     keep_B = sequence_mask(logprobs_N.detach(), old_N, rows_N, advantages_B, config.off_policy)
@@ -64,7 +68,7 @@ def grpo_loss(
     clipped_N = ratio_N.clamp(1 - config.clip, 1 + config.clip)
     gain_N = torch.minimum(ratio_N * advantage_N, clipped_N * advantage_N)
     objective = (weight_N * gain_N * keep_B[rows_N]).sum()
-    kl = torch.zeros(())
+    kl = torch.zeros((), dtype=logprobs_N.dtype)
     if reference_N is not None and config.kl:
         kl = (weight_N * unbiased_kl(logprobs_N, old_N, reference_N)).sum()
     was_clipped_N = ratio_N * advantage_N > clipped_N * advantage_N

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..envs.types import Task, ToolSchema
 from .codec import Codec
+from .errors import EngineError, TokenizerError
 from .types import Completion, Engine, Message, Move, Player, Sampling
 
 
@@ -23,7 +25,10 @@ class TokenPlayer:
         self._pending = prompt
 
     async def act(self) -> Move:
-        """Sample the next completion. An empty budget is a move without a completion."""
+        """Sample the next completion. An empty budget is a move without a completion.
+
+        Raises EngineError where the engine broke its contract; what the policy sampled is never an error.
+        """
         rendered = tuple(self._pending)
         self._tokens += rendered
         self._pending = []
@@ -31,8 +36,12 @@ class TokenPlayer:
         if budget <= 0:
             return Move(message=None, prompt_tokens=rendered, error="max_tokens: the context is full")
         completion = await self._engine.generate(self._tokens, self._turn_sampling(budget))
+        _check(completion)
         self._tokens += completion.tokens
-        parsed = self._codec.parse(list(completion.tokens), finished=completion.finish == "stop")
+        try:
+            parsed = self._codec.parse(list(completion.tokens), finished=completion.finish == "stop")
+        except TokenizerError as error:
+            raise EngineError(f"the engine returned what the tokenizer does not know: {error}") from error
         error = "" if parsed.error is None else f"{parsed.error.kind} at {parsed.error.position}: {parsed.error.detail}"
         return Move(message=parsed.message, prompt_tokens=rendered, completion=completion, error=error)
 
@@ -44,6 +53,18 @@ class TokenPlayer:
         seed = self._sampling.seed
         turn_seed = None if seed is None else seed + 7919 * len(self._tokens)
         return replace(self._sampling, max_tokens=budget, stop=self._codec.stop, seed=turn_seed)
+
+
+def _check(completion: Completion) -> None:
+    """One finite log-probability per token, or the trajectory would be trained on askew."""
+    if completion.finish == "cancelled":
+        raise EngineError("the engine cancelled the request")
+    if len(completion.tokens) != len(completion.logprobs):
+        raise EngineError(
+            f"the engine returned {len(completion.tokens)} tokens with {len(completion.logprobs)} log-probabilities"
+        )
+    if not all(math.isfinite(logprob) for logprob in completion.logprobs):
+        raise EngineError("the engine returned a log-probability that is not finite")
 
 
 class TokenPolicy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..envs.environment import Environment, SolverTools
 from ..envs.registry import environment_class
 from ..envs.types import Task
 from ..infra.sandbox.sync import Sandboxes
+from .answers import answer_text
 from .codec import Codec, assistant_message
 from .players import ScriptedPolicy
 from .types import Message, Policy
@@ -34,8 +34,7 @@ def demonstrate(env: Environment, task: Task) -> list[Message]:
         env.close()
     messages = [assistant_message(thought, calls=[(call.name, call.arguments)]) for thought, call, _ in tools.steps]
     if not (tools.steps and tools.steps[-1][2].submitted):
-        content = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-        messages.append(assistant_message(tools.take_thought() or "Done.", content))
+        messages.append(assistant_message(tools.take_thought() or "Done.", answer_text(answer)))
     return messages
 
 

@@ -21,6 +21,7 @@ Outcome = Literal[
     "format_error",  # a completion was not in the chat grammar
     "max_turns",
     "max_tokens",
+    "timeout",  # the seconds ran out: they depend on the machine, so nothing is judged
     "engine_failed",
     "sandbox_failed",
     "env_failed",

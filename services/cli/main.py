@@ -109,3 +109,7 @@ def _explain(error: Exception) -> int:
             f"{type(error).__name__}: this is a mistake of Palestra's, please report it with the lines above", FAILED
         )
     return _fail(str(error), FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -33,7 +33,11 @@ def choice(finish: str = "stop", **message: Any) -> dict[str, Any]:
 
 
 def call(name: str, arguments: str) -> dict[str, Any]:
-    return choice("tool_calls", tool_calls=[{"type": "function", "function": {"name": name, "arguments": arguments}}], reasoning_content="hm")
+    return choice(
+        "tool_calls",
+        tool_calls=[{"type": "function", "function": {"name": name, "arguments": arguments}}],
+        reasoning_content="hm",
+    )
 
 
 @contextmanager
@@ -108,7 +112,11 @@ def test_a_broken_server_makes_the_episode_invalid(answer: tuple[int, Any], aske
     script = Script([answer])
     with serving(script) as server:
         episode = play(server)
-    assert (episode.outcome, episode.verdict.validity, episode.verdict.reward) == ("engine_failed", "invalid_infra", None)
+    assert (episode.outcome, episode.verdict.validity, episode.verdict.reward) == (
+        "engine_failed",
+        "invalid_infra",
+        None,
+    )
     assert len(script.asked) == asked
 
 

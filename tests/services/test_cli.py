@@ -50,7 +50,12 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     info = folder / "plugins-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugins\nVersion: 0.1\n")
-    points = ["lights = palestra_lights:Lights", "shattered = palestra_shattered:X", "broken = palestra_broken:Broken", "sloppy = palestra_sloppy:Sloppy"]
+    points = [
+        "lights = palestra_lights:Lights",
+        "shattered = palestra_shattered:X",
+        "broken = palestra_broken:Broken",
+        "sloppy = palestra_sloppy:Sloppy",
+    ]
     (info / "entry_points.txt").write_text("\n".join(["[palestra.environments]", *points]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
@@ -104,7 +109,19 @@ def refused(result: tuple[int, str, str]) -> str:
 def test_version_and_help(cli: Run) -> None:
     assert cli("--version")[:2] == (0, "palestra 0.1.0\n")
     out = cli("--help")[1]
-    for command in ("quickstart", "doctor", "env", "synth", "rollout", "train", "eval", "replay", "serve", "images", "job"):
+    for command in (
+        "quickstart",
+        "doctor",
+        "env",
+        "synth",
+        "rollout",
+        "train",
+        "eval",
+        "replay",
+        "serve",
+        "images",
+        "job",
+    ):
         assert command in out
 
 
@@ -163,7 +180,9 @@ def test_synth_keeps_the_same_tasks_whatever_the_parallelism(cli: Run, cluster: 
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
         assert store.count(db.Certificate, accepted=True) == 12
         assert store.page(db.Run)[0][0].status == "finished"
-    played = data(cli("rollout", "travel", "--tasks", "t.jsonl", "--level", "2", "--samples", "1", "--workers", "1", "--json"))
+    played = data(
+        cli("rollout", "travel", "--tasks", "t.jsonl", "--level", "2", "--samples", "1", "--workers", "1", "--json")
+    )
     assert (played["done"], played["pass_rate"]["value"]) == (12, 1.0)
 
 
@@ -180,7 +199,9 @@ def test_synth_says_why_tasks_were_rejected(cli: Run, cluster: None, tmp_path: P
     assert "no task that can be trusted" in cli("rollout", "broken", "--count", "1")[2].splitlines()[-1]
 
 
-def test_rollout_is_a_job_that_is_shown_when_finished_and_replayed_the_same(cli: Run, cluster: None, tmp_path: Path) -> None:
+def test_rollout_is_a_job_that_is_shown_when_finished_and_replayed_the_same(
+    cli: Run, cluster: None, tmp_path: Path
+) -> None:
     asked = ("rollout", "lights", "--policy", "oracle", "--count", "2", "--samples", "2", "--workers", "1")
     first = data(cli(*asked, "--json"))
     assert (first["done"], first["status"], first["already_finished"]) == (4, "finished", False)
@@ -195,7 +216,21 @@ def test_rollout_is_a_job_that_is_shown_when_finished_and_replayed_the_same(cli:
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
         rollout = store.page(db.Rollout)[0][0]
     assert data(cli("replay", rollout.id, "--json")) == {"rollout": rollout.id, "same": True, "differences": []}
-    replayed = data(cli("rollout", "lights", "--policy", f"replay:{rollout.id}", "--count", "2", "--samples", "1", "--workers", "1", "--json"))
+    replayed = data(
+        cli(
+            "rollout",
+            "lights",
+            "--policy",
+            f"replay:{rollout.id}",
+            "--count",
+            "2",
+            "--samples",
+            "1",
+            "--workers",
+            "1",
+            "--json",
+        )
+    )
     assert replayed["done"] == 2
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
         store.update(db.Rollout, rollout.id, answer=["moon"])
@@ -211,9 +246,14 @@ def test_eval_gives_unbiased_pass_at_k_and_stores_it(cli: Run, cluster: None, tm
     assert result["pass@1"]["value"] == 1.0
     assert result["pass@1"]["n"] == 3
     assert 0.4 < result["pass@1"]["low"] < 0.5
-    assert data(cli("eval", "lights", "--policy", "noop", "-n", "2", "--workers", "1", "--json"))["pass@1"]["value"] == 0.0
+    assert (
+        data(cli("eval", "lights", "--policy", "noop", "-n", "2", "--workers", "1", "--json"))["pass@1"]["value"] == 0.0
+    )
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
-        assert {metric.name for metric in store.page(db.Metric, run_id=result["job"])[0]} >= {"lights/pass@1", "lights/pass@2_low"}
+        assert {metric.name for metric in store.page(db.Metric, run_id=result["job"])[0]} >= {
+            "lights/pass@1",
+            "lights/pass@2_low",
+        }
         run_row = store.get(db.Run, result["job"])
         assert run_row is not None
         assert (run_row.status, run_row.kind) == ("finished", "eval")
@@ -258,7 +298,20 @@ def test_a_checkpoint_plays_and_one_of_another_shape_is_refused(cli: Run, cluste
     assert "tokenizer.json" in refused(cli("rollout", "lights", "--policy", f"palestra:{folder}"))
     tokenizer.save(folder)
     (folder / "palestra.json").write_text('{"show_tools": false, "context": 512}')
-    asked = ("rollout", "lights", "--policy", f"palestra:{folder}", "--count", "1", "--samples", "2", "--max-tokens", "8", "--workers", "1")
+    asked = (
+        "rollout",
+        "lights",
+        "--policy",
+        f"palestra:{folder}",
+        "--count",
+        "1",
+        "--samples",
+        "2",
+        "--max-tokens",
+        "8",
+        "--workers",
+        "1",
+    )
     result = data(cli(*asked, "--json"))
     assert result["policy"].startswith("palestra:tiny@")
     assert result["validity"] == {"valid": 2}

@@ -107,11 +107,20 @@ def test_two_drivers_store_each_episode_once(store: db.Store, tasks: list[Task])
     assert store.count(db.Verdict) == 4
 
 
-def test_a_cancelled_job_stops_and_can_go_on(store: db.Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_job_stops_and_can_go_on(
+    store: db.Store, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("palestra.services.jobs.POLL_SECONDS", 0.0)
     create_job(store, "j", SPEC, tasks)
     with pytest.raises(JobCancelled, match="goes on"):
-        play_job(store, "j", tasks, 2, lambda left: FakePool(), on_episode=lambda episode, done: done == 2 and cancel_job(store, "j"))
+        play_job(
+            store,
+            "j",
+            tasks,
+            2,
+            lambda left: FakePool(),
+            on_episode=lambda episode, done: done == 2 and cancel_job(store, "j"),
+        )
     assert store.count(db.Rollout, job_id="j") == 2
     with pytest.raises(BadRequest, match="is cancelled"):
         cancel_job(store, "j")
@@ -156,10 +165,20 @@ def ended(group: int) -> bool:
 @pytest.mark.slow
 def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
-    command = [sys.executable, "-c", "from palestra.services.cli.main import main; main()", "rollout", "travel", "--store", url]
+    command = [
+        sys.executable,
+        "-c",
+        "from palestra.services.cli.main import main; main()",
+        "rollout",
+        "travel",
+        "--store",
+        url,
+    ]
     command += ["--policy", "random", "--count", "4", "--samples", "50", "--workers", "1"]
     with db.Store(url):
-        process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
     deadline = time.monotonic() + 120
     while rollouts(url) < 10 and time.monotonic() < deadline:
         assert process.poll() is None

@@ -42,7 +42,12 @@ def test_the_module_is_short_and_the_project_file_names_the_entry_point(tmp_path
 
 def test_its_own_tests_pass(tmp_path: Path) -> None:
     write_plugin("lights", tmp_path)
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path / "lights", capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path / "lights",
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
