@@ -20,8 +20,7 @@ Kept = Sequence[tuple[int, ...] | None]
 @dataclass(frozen=True)
 class Sample:
     """One training sequence: ids, 1 where the policy sampled the id, the engine's log-probabilities, truncation masks
-    of the sampled
-    ids (in order; None: nothing was cut off), and the advantage.
+    of the sampled ids (in order; None: nothing was cut off), the advantage, and the temperature it was sampled at.
     """
 
     tokens: tuple[int, ...]
@@ -29,16 +28,26 @@ class Sample:
     logprobs: tuple[float, ...]
     kept: Kept | None = None
     advantage: float = 0.0
+    temperature: float = 1.0
 
     @classmethod
-    def of(cls, trajectory: Trajectory, advantage: float = 0.0, kept: Kept | None = None) -> Sample:
+    def of(
+        cls, trajectory: Trajectory, advantage: float = 0.0, kept: Kept | None = None, temperature: float = 1.0
+    ) -> Sample:
         """A sample of a trajectory."""
-        return cls(trajectory.tokens, trajectory.mask, trajectory.logprobs, kept, advantage)
+        return cls(trajectory.tokens, trajectory.mask, trajectory.logprobs, kept, advantage, temperature)
+
+    @property
+    def sampled(self) -> int:
+        """How many of the tokens the policy sampled."""
+        return sum(self.mask)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded sequences; `rows_N`, `places_N` say where the predictions of sampled tokens are."""
+    """Right-padded sequences; `rows_N`, `places_N` say where the predictions of sampled tokens are. `cut_NV` is True
+    for tokens that sampling had cut off (None: nothing was).
+    """
 
     tokens_BT: Tensor
     lengths_B: Tensor
@@ -47,6 +56,7 @@ class Batch:
     targets_N: Tensor
     old_logprobs_N: Tensor
     advantages_B: Tensor
+    temperatures_B: Tensor
     cut_NV: Tensor | None
 
     @property
@@ -56,13 +66,11 @@ class Batch:
 
 
 def collate(samples: Sequence[Sample], vocab_size: int) -> Batch:
-    """Pad to the longest sequence. ValueError for a sequence of fewer than two tokens or one whose first token was
-    sampled.
-    """
+    """Pad to the longest sequence. ValueError for a sequence that cannot be trained on."""
+    for sample in samples:
+        _check(sample, vocab_size)
     lengths_B = torch.tensor([len(sample.tokens) for sample in samples])
-    if int(lengths_B.min()) < 2 or any(sample.mask[0] for sample in samples):
-        raise ValueError("a training sequence needs at least two tokens and a first token that was not sampled")
-    longest = int(lengths_B.max())
+    longest = max(len(sample.tokens) for sample in samples)
     tokens_BT = torch.zeros(len(samples), longest, dtype=torch.long)
     sampled_BT = torch.zeros(len(samples), longest, dtype=torch.bool)
     old_BT = torch.zeros(len(samples), longest)
@@ -79,17 +87,33 @@ def collate(samples: Sequence[Sample], vocab_size: int) -> Batch:
         targets_N=tokens_BT[rows_N, after_N],
         old_logprobs_N=old_BT[rows_N, after_N],
         advantages_B=torch.tensor([sample.advantage for sample in samples]),
+        temperatures_B=torch.tensor([sample.temperature for sample in samples]),
         cut_NV=_cut(samples, vocab_size),
     )
 
 
+def _check(sample: Sample, vocab_size: int) -> None:
+    if len(sample.tokens) < 2 or sample.mask[0]:
+        raise ValueError("a training sequence needs at least two tokens and a first token that was not sampled")
+    if not sample.temperature > 0:
+        raise ValueError(f"a training sequence was sampled at temperature {sample.temperature}: it must be above 0")
+    if not len(sample.tokens) == len(sample.mask) == len(sample.logprobs):
+        sizes = f"{len(sample.tokens)} tokens, {len(sample.mask)} masks and {len(sample.logprobs)} log-probabilities"
+        raise ValueError(f"a training sequence has {sizes}: there must be one of each per token")
+    if sample.kept is not None and len(sample.kept) != sample.sampled:
+        raise ValueError(f"a training sequence has {len(sample.kept)} truncation masks for {sample.sampled} tokens")
+    if min(sample.tokens) < 0 or max(sample.tokens) >= vocab_size:
+        wrong = next(token for token in sample.tokens if not 0 <= token < vocab_size)
+        raise ValueError(f"token id {wrong} of a training sequence is not in the vocabulary of {vocab_size}")
+
+
 def _cut(samples: Sequence[Sample], vocab_size: int) -> Tensor | None:
-    """True where sampling had cut a token off (Keep Sampling Mask); None where nothing was."""
+    """Keep Sampling Mask: bool [N, V], rows in the order of the batch's sampled tokens."""
     if all(sample.kept is None for sample in samples):
         return None
     rows: list[tuple[int, ...] | None] = []
     for sample in samples:
-        rows += sample.kept if sample.kept is not None else [None] * sum(sample.mask)
+        rows += sample.kept if sample.kept is not None else [None] * sample.sampled
     cut_NV = torch.zeros(len(rows), vocab_size, dtype=torch.bool)
     for row, ids in enumerate(rows):
         if ids is not None:

@@ -22,22 +22,26 @@ from .sampling import draw
 
 @dataclass
 class _Request:
-    """A running request: `pending` are the ids not yet in the cache."""
+    """A request. While it runs, `pending` are the ids of its slot that are not yet in the cache (never none)."""
 
-    slot: int
-    pending: list[int]
+    prompt: list[int]
     sampling: Sampling
-    uniform: random.Random
     done: asyncio.Future[Completion]
+    uniform: random.Random
+    slot: int = -1
+    version: int = -1
+    pending: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     kept: list[tuple[int, ...] | None] = field(default_factory=list)
 
 
 class PolicyEngine:
-    """Runs a `DeepseekV32ForCausalLM`. Use from one event loop; `generate` may be called many times at once.
+    """Runs a `DeepseekV32ForCausalLM`. Use from one running event loop at a time; `generate` may be called many times
+    at once, and a call that is cancelled gives its slot back.
 
-    `slots` bounds how many requests run together, `max_len` a request's whole length in tokens.
+    `slots` bounds how many requests run together, `max_len` a request's whole length in tokens. A request's result
+    does not depend, beyond rounding, on what else runs; with a seed it is reproducible.
     """
 
     def __init__(
@@ -47,58 +51,127 @@ class PolicyEngine:
         self.version = version
         self.max_len = max_len
         self._cache = LatentCache(model.config, slots, max_len, next(model.parameters()).dtype)
+        # What the cache holds of each slot, and for a running request also its pending ids.
         self._held: list[list[int]] = [[] for _ in range(slots)]
         self._free: list[int] = list(range(slots))
-        self._waiting: list[tuple[list[int], Sampling, asyncio.Future[Completion]]] = []
+        self._waiting: list[_Request] = []
         self._running: list[_Request] = []
         self._task: asyncio.Task[None] | None = None
 
     async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
-        """Continue `tokens` by up to `sampling.max_tokens`. EngineError for an empty or too long request, or a broken
-        model.
+        """Continue `tokens` by up to `sampling.max_tokens`. The completion's version is that of its first token.
+
+        EngineError for a request that does not fit (length, ids, sampling), a broken model, or an engine that is
+        closed meanwhile.
         """
-        if not tokens or len(tokens) >= self.max_len:
-            raise EngineError(f"a request of {len(tokens)} tokens does not fit: it needs 1 to {self.max_len - 1}")
-        done: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._waiting.append((list(tokens), sampling, done))
+        prompt = list(tokens)
+        self._check(prompt, sampling)
+        if sampling.max_tokens < 1:
+            return Completion((), (), "length", version=self.version)
+        loop = asyncio.get_running_loop()
+        self._leave_other_loop(loop)
+        request = _Request(prompt, sampling, loop.create_future(), random.Random(sampling.seed))
+        self._waiting.append(request)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._serve())
-        return await done
+            self._task = loop.create_task(self._serve())
+        return await request.done
 
     def load_weights(self, state: dict[str, Tensor], version: int) -> None:
-        """Take new weights between two batches of requests; what the slots hold was computed by the old ones and is
-        dropped.
+        """Take new weights. What the slots hold was computed by the old ones and is dropped; running requests keep
+        what they have sampled, and their context is computed again by the new weights.
+
+        EngineError, with nothing loaded, where a tensor is missing or has another shape.
         """
+        own = self.model.state_dict()
+        for name in sorted(own.keys() | state.keys()):
+            have, given = (tuple(side[name].shape) if name in side else None for side in (own, state))
+            if have != given:
+                raise EngineError(f"cannot load weights: {name} is {given} in them and {have} in this engine's model")
         self.model.load_state_dict(state)
         self.version = version
-        self._held = [[] for _ in self._held]
+        running = {request.slot for request in self._running}
+        self._held = [held if slot in running else [] for slot, held in enumerate(self._held)]
+        for request in self._running:
+            request.pending = list(self._held[request.slot])
 
     async def close(self) -> None:
-        """Cancel what still runs."""
+        """Stop; requests that still run or wait get an EngineError. A later request starts the engine again."""
+        self._leave_other_loop(asyncio.get_running_loop())
         if self._task is not None:
             self._task.cancel()
+        self._fail("the engine was closed while this request ran")
+
+    def _check(self, prompt: list[int], sampling: Sampling) -> None:
+        if not prompt or len(prompt) >= self.max_len:
+            raise EngineError(f"a request of {len(prompt)} tokens does not fit: it needs 1 to {self.max_len - 1}")
+        vocabulary = self.model.config.vocab_size
+        if min(prompt) < 0 or max(prompt) >= vocabulary:
+            place, token = next((n, token) for n, token in enumerate(prompt) if not 0 <= token < vocabulary)
+            raise EngineError(f"token id {token} at position {place} is not in the vocabulary of {vocabulary}")
+        if not (0 <= sampling.temperature < float("inf") and 0 < sampling.top_p <= 1 and sampling.top_k >= 0):
+            raise EngineError(
+                f"cannot sample with temperature {sampling.temperature}, top_p {sampling.top_p}, top_k "
+                f"{sampling.top_k}: they must be at least 0, in (0, 1], and at least 0"
+            )
+
+    def _leave_other_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Forget what an event loop that no longer runs has left behind: nobody waits for it."""
+        if self._task is None or self._task.get_loop() is loop:
+            return
+        if self._task.get_loop().is_running() and not self._task.done():
+            raise EngineError("the engine is in use by another running event loop: make one engine per loop")
+        self._reset()
+        self._task = None
 
     async def _serve(self) -> None:
         try:
-            while self._waiting or self._running:
+            while self._running or self._waiting:
+                self._drop_cancelled()
                 self._admit()
                 self._step()
-                await asyncio.sleep(0)
-        except Exception as error:
-            for request in self._running:
-                request.done.set_exception(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
-            for _, _, done in self._waiting:
-                done.set_exception(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
-            self._running, self._waiting = [], []
+                if self._running or self._waiting:
+                    await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._fail("the engine was stopped while this request ran")
             raise
+        except Exception as error:
+            # Whoever waits is told; nobody awaits this task.
+            self._fail(f"the engine failed: {type(error).__name__}: {error}")
+
+    def _fail(self, message: str) -> None:
+        for request in (*self._running, *self._waiting):
+            if not request.done.done():
+                request.done.set_exception(EngineError(message))
+        self._reset()
+
+    def _reset(self) -> None:
+        """As new. The cache is cleared because a NaN left in it would spread to later requests even where masked."""
+        self._running, self._waiting = [], []
+        self._held = [[] for _ in self._held]
+        self._free = list(range(len(self._held)))
+        self._cache.latent.zero_()
+        self._cache.index_keys.zero_()
+
+    def _drop_cancelled(self) -> None:
+        for request in self._running:
+            if request.done.done():
+                self._release(request)
+        self._running = [request for request in self._running if not request.done.done()]
+        self._waiting = [request for request in self._waiting if not request.done.done()]
+
+    def _release(self, request: _Request) -> None:
+        held = self._held[request.slot]
+        del held[len(held) - len(request.pending) :]
+        self._free.append(request.slot)
 
     def _admit(self) -> None:
         while self._waiting and self._free:
-            tokens, sampling, done = self._waiting.pop(0)
-            slot, shared = self._best_slot(tokens)
-            self._free.remove(slot)
-            self._held[slot] = tokens
-            self._running.append(_Request(slot, tokens[shared:], sampling, random.Random(sampling.seed), done))
+            request = self._waiting.pop(0)
+            request.slot, shared = self._best_slot(request.prompt)
+            self._free.remove(request.slot)
+            self._held[request.slot] = list(request.prompt)
+            request.pending = request.prompt[shared:]
+            self._running.append(request)
 
     def _best_slot(self, tokens: list[int]) -> tuple[int, int]:
         """The free slot whose whole content is the longest prefix of `tokens`, else the one idle for longest; and how
@@ -131,7 +204,7 @@ class PolicyEngine:
         starts_B = torch.tensor([len(self._held[request.slot]) - len(request.pending) for request in batch])
         logits_BV = self.model.extend(tokens_BN, self._cache, slots_B, starts_B, lengths_B)
         if not torch.isfinite(logits_BV).all():
-            raise EngineError("the model's logits are not finite: its weights are damaged")
+            raise EngineError("the model's logits are not finite: its weights are damaged, load others")
         drawn = draw(
             logits_BV, [request.sampling for request in batch], [request.uniform.random() for request in batch]
         )
@@ -139,6 +212,8 @@ class PolicyEngine:
             self._take(request, token, logprob, kept)
 
     def _take(self, request: _Request, token: int, logprob: float, kept: tuple[int, ...] | None) -> None:
+        if not request.tokens:
+            request.version = self.version
         request.tokens.append(token)
         request.logprobs.append(logprob)
         request.kept.append(kept)
@@ -153,9 +228,9 @@ class PolicyEngine:
 
     def _finish(self, request: _Request, finish: FinishReason) -> None:
         request.pending = []
-        self._free.append(request.slot)
+        self._release(request)
         kept = tuple(request.kept) if any(ids is not None for ids in request.kept) else None
-        if not request.done.cancelled():
+        if not request.done.done():
             request.done.set_result(
-                Completion(tuple(request.tokens), tuple(request.logprobs), finish, version=self.version, kept=kept)
+                Completion(tuple(request.tokens), tuple(request.logprobs), finish, version=request.version, kept=kept)
             )

@@ -8,7 +8,7 @@ not trained on; how many there were is reported.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -35,8 +35,7 @@ class Pool(Protocol):
 @dataclass(frozen=True)
 class ReinforceConfig:
     """`group` episodes of each of `tasks` tasks make one update, taken in `minibatches` optimiser steps. `warmup`
-    updates raise the
-    learning rate to its full value.
+    updates raise the learning rate to its full value. `temperature` is the one the pool samples at.
     """
 
     updates: int = 40
@@ -46,6 +45,7 @@ class ReinforceConfig:
     lr: float = 3e-4
     warmup: int = 3
     seed: int = 0
+    temperature: float = 1.0
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
 
 
@@ -59,17 +59,25 @@ class Update:
 
 
 def reinforce(learner: Learner, pool: Pool, tasks: Sequence[Task], config: ReinforceConfig) -> Iterator[Update]:
-    """GRPO over `tasks` (each epoch in a new order). After each update the pool plays with the new weights."""
+    """GRPO over `tasks` (each epoch in a new order). After each update the pool plays with the new weights.
+
+    Samples of a task are numbered from `config.group` on and never twice, so that each is another episode. Where
+    `config.grpo.kl` is on and the learner has no reference policy, the one it starts with becomes the reference.
+    """
     rng = random.Random(f"reinforce/{config.seed}")
     stream = _epochs(rng, tasks)
+    played: Counter[str] = Counter()
+    if config.grpo.kl and learner.reference is None:
+        learner.keep_reference()
     pool.load_weights(weights_of(learner), 0)
     for step in range(1, config.updates + 1):
-        chosen = [next(stream) for _ in range(config.tasks)]
-        first = step * config.group
-        items = [(task, first + number) for task in chosen for number in range(config.group)]
+        items: list[tuple[Task, int]] = []
+        for task in (next(stream) for _ in range(config.tasks)):
+            played[task.id] += config.group
+            items += [(task, played[task.id] + number) for number in range(config.group)]
         episodes = tuple(pool.run(items))
-        samples, metrics = samples_of(episodes)
-        learner.set_lr(config.lr * min(1.0, step / config.warmup))
+        samples, metrics = samples_of(episodes, config.temperature)
+        learner.set_lr(config.lr * min(1.0, step / max(1, config.warmup)))
         metrics |= _learn(learner, rng, samples, config)
         pool.load_weights(weights_of(learner), step)
         yield Update(step, episodes, metrics)
@@ -80,7 +88,7 @@ def weights_of(learner: Learner) -> dict[str, Any]:
     return {name: tensor.detach().clone() for name, tensor in learner.model.state_dict().items()}
 
 
-def samples_of(episodes: Sequence[Episode]) -> tuple[list[Sample], dict[str, float]]:
+def samples_of(episodes: Sequence[Episode], temperature: float = 1.0) -> tuple[list[Sample], dict[str, float]]:
     """Training samples of the groups that carry signal, and metrics over all groups."""
     groups: dict[str, list[Episode]] = defaultdict(list)
     for episode in episodes:
@@ -93,7 +101,7 @@ def samples_of(episodes: Sequence[Episode]) -> tuple[list[Sample], dict[str, flo
             flat += 1
             continue
         samples += [
-            Sample.of(episode.trajectory, advantage, kept_of(episode))
+            Sample.of(episode.trajectory, advantage, kept_of(episode), temperature)
             for episode, advantage in zip(group, found, strict=True)
             if advantage is not None and any(episode.trajectory.mask)
         ]

@@ -14,8 +14,7 @@ from .learner import Learner
 @dataclass(frozen=True)
 class SftConfig:
     """`batch` trajectories a step; attention is dense for `dense_steps`, then sparse. The learning rate rises over
-    the first
-    `warmup` steps and falls linearly from `lr` to `final_lr`.
+    the first `warmup` steps and falls linearly from `lr` to `final_lr`.
     """
 
     steps: int = 2000
@@ -28,15 +27,19 @@ class SftConfig:
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step` (from 0)."""
         falling = self.lr + (self.final_lr - self.lr) * step / self.steps
-        return falling * min(1.0, (step + 1) / self.warmup)
+        return falling * min(1.0, (step + 1) / max(1, self.warmup))
 
 
 def fine_tune(learner: Learner, trajectories: Iterator[Trajectory], config: SftConfig) -> Iterator[dict[str, float]]:
-    """Train step by step; yields the metrics of each, `tokens` among them (so far, in all)."""
+    """Train step by step; yields the metrics of each, `tokens` among them (so far, in all). Ends early where the
+    trajectories do.
+    """
     tokens = 0
     for step in range(config.steps):
         learner.sparse = step >= config.dense_steps
         learner.set_lr(config.lr_at(step))
         samples = [Sample.of(trajectory) for trajectory in islice(trajectories, config.batch)]
+        if not samples:
+            return
         tokens += sum(len(sample.tokens) for sample in samples)
         yield learner.sft_step(samples) | {"tokens": float(tokens)}

@@ -8,19 +8,19 @@ the verifier make the verdict invalid and keep their traceback in `error`.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from ..envs.environment import Environment
 from ..envs.types import Answer, Task, ToolCall
 from ..infra.sandbox.types import SandboxError
 from ..verifiers.types import Validity, Verdict
+from .answers import read_answer, read_json
 from .errors import EngineError
-from .types import Episode, Message, Outcome, Player, Policy, Turn
+from .types import Episode, Message, Move, Outcome, Player, Policy, Turn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Budget:
-    """What one episode may use."""
+    """What one episode may use. `seconds` also bounds the wait for an engine that does not answer."""
 
     turns: int = 16
     seconds: float = 600.0
 
 
 class _Broken(Exception):
-    """Something that is not the policy's fault ended the episode."""
+    """Something that is not the policy's fault ended the episode; its cause is the failure itself."""
 
     def __init__(self, outcome: Outcome, validity: Validity) -> None:
         super().__init__(outcome)
@@ -47,20 +47,16 @@ async def run_episode(
     env: Environment, task: Task, policy: Policy, sample: int = 0, budget: Budget | None = None
 ) -> Episode:
     """Play `task` once with `policy` in `env` (a fresh instance, closed at the end). Never raises for what went wrong
-    inside.
+    inside; a cancellation passes through once `env` is closed.
     """
     run = _Run(env, task, policy, sample, budget or Budget())
     began = time.perf_counter()
-    error = ""
     try:
-        try:
-            await run.play()
-        finally:
-            await run.guard("env_failed", env.close)
+        await run.play()
     except _Broken as broken:
-        error = "".join(traceback.format_exception(broken.__cause__)) if broken.__cause__ else str(broken)
-        run.outcome = broken.outcome
-        run.verdict = Verdict.invalid(broken.validity, str(broken.__cause__)[:500])
+        run.fail(broken)
+    finally:
+        await run.close()
     return Episode(
         task=task,
         sample=sample,
@@ -69,9 +65,16 @@ async def run_episode(
         verdict=run.verdict,
         turns=tuple(run.turns),
         answer=run.answer,
-        error=error or run.error,
+        error=run.error,
         seconds=time.perf_counter() - began,
     )
+
+
+def broken_episode(task: Task, sample: int, error: Exception) -> Episode:
+    """The episode of a task whose environment could not even be built."""
+    outcome, validity = _classify(error, "env_failed")
+    verdict = Verdict.invalid(validity, _told(error))
+    return Episode(task, sample, "", outcome, verdict, error="".join(traceback.format_exception(error)))
 
 
 class _Run:
@@ -84,6 +87,19 @@ class _Run:
         self.outcome: Outcome = "max_turns"
         self.verdict: Verdict = Verdict.invalid("invalid_env", "the episode did not end")
         self.error = ""
+        self.broken = False
+        self.deadline = asyncio.get_running_loop().time() + self.budget.seconds
+
+    def fail(self, broken: _Broken) -> None:
+        """Write a failure down. The first is what ended the episode; a later one only adds its traceback."""
+        cause = broken.__cause__
+        assert cause is not None
+        text = "".join(traceback.format_exception(cause))
+        if self.broken:
+            self.error += f"\nand then, in closing:\n{text}"
+            return
+        self.broken, self.error, self.outcome = True, text, broken.outcome
+        self.verdict = Verdict.invalid(broken.validity, _told(cause))
 
     async def play(self) -> None:
         await self.guard("env_failed", self.env.start, self.task)
@@ -93,45 +109,72 @@ class _Run:
             player = self.policy.start(self.task, messages, self.env.schemas(), self.sample)
         except Exception as error:
             raise _Broken(*_classify(error, "engine_failed")) from error
-        deadline = time.monotonic() + self.budget.seconds
-        while len(self.turns) < self.budget.turns and time.monotonic() < deadline:
+        while len(self.turns) < self.budget.turns:
             if await self.turn(player):
                 break
         world = await self.guard("env_failed", self.env.finish, self.answer)
-        self.verdict = await self.guard("verifier_failed", self.env.verify, self.task, self.answer, world)
+        verdict: object = await self.guard("verifier_failed", self.env.verify, self.task, self.answer, world)
+        if not isinstance(verdict, Verdict):
+            wrong = TypeError(f"{self.env.id}.verify returned a {type(verdict).__name__}, not a Verdict")
+            raise _Broken("verifier_failed", "invalid_verifier") from wrong
+        self.verdict = verdict
+
+    async def close(self) -> None:
+        """Close the environment; a failure of that is written down and raises nothing."""
+        try:
+            await self.guard("env_failed", self.env.close)
+        except _Broken as broken:
+            self.fail(broken)
 
     async def turn(self, player: Player) -> bool:
         """One completion and its tool calls. True when the episode is over."""
         began = time.perf_counter()
-        try:
-            move = await player.act()
-        except Exception as error:
-            raise _Broken(*_classify(error, "engine_failed")) from error
+        move = await self.act(player)
         results: list[str] = []
-        over = True
+        try:
+            return await self.react(player, move, results)
+        finally:  # also where a tool broke: what was sampled is kept
+            self.turns.append(Turn(move, tuple(results), time.perf_counter() - began))
+
+    async def act(self, player: Player) -> Move:
+        """The player's move, within the seconds that are left."""
+        over = TimeoutError(f"the episode's {self.budget.seconds:g} seconds were over before it ended")
+        if asyncio.get_running_loop().time() >= self.deadline:
+            raise _Broken("timeout", "invalid_infra") from over
+        late = asyncio.timeout_at(self.deadline)
+        try:
+            async with late:
+                return await player.act()
+        except Exception as error:
+            if late.expired():
+                raise _Broken("timeout", "invalid_infra") from over
+            raise _Broken(*_classify(error, "engine_failed")) from error
+
+    async def react(self, player: Player, move: Move, results: list[str]) -> bool:
+        """Do what the move says; fills `results`. True when the episode is over."""
         if move.message is None:
             self.error = move.error
-            self.outcome = (
-                "max_tokens" if move.completion is None or move.completion.finish == "length" else "format_error"
-            )
-        elif calls := move.message.get("tool_calls"):
-            results = [await self.call(call["function"]["name"], call["function"]["arguments"]) for call in calls]
-            over = self.env.submitted
-            if over:
-                self.outcome, self.answer = "submitted", self.env.answer
-            else:
-                player.observe(results)
-        else:
+            full = move.completion is None or move.completion.finish == "length"
+            self.outcome = "max_tokens" if full else "format_error"
+            return True
+        calls = move.message.get("tool_calls")
+        if not calls:
             self.outcome, self.answer = "answered", read_answer(move.message.get("content") or "")
-        self.turns.append(Turn(move, tuple(results), time.perf_counter() - began))
-        return over
+            return True
+        for call in calls:
+            results.append(await self.call(call["function"]["name"], call["function"]["arguments"]))
+        if self.env.submitted:
+            self.outcome, self.answer = "submitted", self.env.answer
+            return True
+        player.observe(results)
+        return False
 
     async def call(self, name: str, arguments: str) -> str:
         """Run one tool call; what the agent did wrong comes back as text."""
         if self.env.submitted:
             return "Error: the answer was already submitted"
         try:
-            values = json.loads(arguments)
+            values = read_json(arguments)
         except ValueError as error:
             return f"Error: {name}: the arguments are not JSON: {error}"
         if not isinstance(values, dict):
@@ -141,14 +184,28 @@ class _Run:
 
     async def guard(self, outcome: Outcome, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call into the environment, in a thread where it leases sandboxes; failures become `_Broken` with the right
-        blame.
+        blame. A cancellation waits for the thread, so that `close` never overtakes what it has to undo.
         """
-        try:
-            if self.env.image is not None:
-                return await asyncio.to_thread(function, *args, **kwargs)
-            return function(*args, **kwargs)
-        except Exception as error:
-            raise _Broken(*_classify(error, outcome)) from error
+
+        def attempt() -> tuple[T | None, Exception | None]:
+            try:
+                return function(*args, **kwargs), None
+            except Exception as error:  # returned, not raised: asyncio cannot carry StopIteration out of a thread
+                return None, error
+
+        value, failure = attempt() if self.env.image is None else await _in_thread(attempt)
+        if failure is not None:
+            raise _Broken(*_classify(failure, outcome)) from failure
+        return cast(T, value)
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    work = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def _classify(error: Exception, otherwise: Outcome) -> tuple[Outcome, Validity]:
@@ -159,12 +216,5 @@ def _classify(error: Exception, otherwise: Outcome) -> tuple[Outcome, Validity]:
     return otherwise, "invalid_verifier" if otherwise == "verifier_failed" else "invalid_env"
 
 
-def read_answer(content: str) -> Answer:
-    """A final message as an answer: an object or a list where the text is JSON of one, else the stripped text."""
-    text = content.strip()
-    if text[:1] in ("{", "["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

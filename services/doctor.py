@@ -9,6 +9,7 @@ import platform
 from ..infra.sandbox.doctor import Finding, diagnose
 from ..infra.store import Store, StoreError
 from ..rollout.errors import RolloutError
+from .errors import BadRequest
 
 
 def examine(store_url: str, ray_address: str | None) -> list[Finding]:
@@ -47,7 +48,7 @@ def _ray(address: str | None) -> Finding:
         from .machines import connect_ray
 
         cpus = connect_ray(address)
-    except RolloutError as error:
+    except (RolloutError, BadRequest) as error:
         return Finding("ray", False, str(error), "ray start --head")
     return Finding("ray", True, f"{version}, {cpus:g} CPUs at {address or 'a local Ray'}", "")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..envs.environment import Environment
 from .errors import BadRequest
@@ -13,17 +15,45 @@ if TYPE_CHECKING:
     from ..infra.sandbox.sync import Sandboxes
 
 Say = Callable[[str], None]
+_CONNECT_SECONDS = 5.0
 
 
 def connect_ray(address: str | None, workers: int = 1) -> float:
-    """Connect to Ray; returns how many CPUs it has. A local Ray gets at least `workers`. Raises ClusterUnavailable."""
+    """Connect to Ray; returns how many CPUs it has. A local Ray gets at least `workers`.
+
+    Raises ClusterUnavailable or BadRequest.
+    """
     from ..rollout.cluster import connect
 
+    _check_address(address)
     connect(address, None if address else max(workers, os.cpu_count() or 1))
     import ray
 
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return resources.get("CPU", 1.0)
+
+
+def _check_address(address: str | None) -> None:
+    """BadRequest where nothing listens at HOST:PORT or ray://HOST:PORT; Ray itself would wait for it for ever."""
+    if not address or address in ("auto", "local"):
+        return
+    try:
+        socket.create_connection(_place(address), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise BadRequest(
+            f"no Ray cluster answers at {address!r} ({error}): start one with `ray start --head`, or leave out --ray"
+        ) from error
+
+
+def _place(address: str) -> tuple[str, int]:
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port:
+        raise BadRequest(f"Ray address {address!r} is not HOST:PORT, ray://HOST:PORT or auto")
+    return host, port
 
 
 def sandbox_for(cls: type[Environment], wanted: str, say: Say) -> str | None:

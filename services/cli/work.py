@@ -152,7 +152,7 @@ def evaluate(
         level=level,
         seed=seed,
         count=count,
-        samples=max(wanted) if samples is None else samples,
+        samples=max(1, *wanted) if samples is None else samples,
         ks=wanted,
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
         max_turns=max_turns,

@@ -112,6 +112,11 @@ def test_a_cancelled_job_stops_and_can_go_on(
 ) -> None:
     monkeypatch.setattr("palestra.services.jobs.POLL_SECONDS", 0.0)
     create_job(store, "j", SPEC, tasks)
+
+    def cancel_at_two(episode: Episode, done: int) -> None:
+        if done == 2:
+            cancel_job(store, "j")
+
     with pytest.raises(JobCancelled, match="goes on"):
         play_job(
             store,
@@ -119,7 +124,7 @@ def test_a_cancelled_job_stops_and_can_go_on(
             tasks,
             2,
             lambda left: FakePool(),
-            on_episode=lambda episode, done: done == 2 and cancel_job(store, "j"),
+            on_episode=cancel_at_two,
         )
     assert store.count(db.Rollout, job_id="j") == 2
     with pytest.raises(BadRequest, match="is cancelled"):
