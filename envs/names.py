@@ -1,16 +1,19 @@
-"""Invented proper names, made of syllables, so that no name can be known in advance and held-out tasks have other
-names.
-"""
+"""Invented proper names, made of syllables, so that no name can be known in advance and held-out tasks have other names."""
 
 from __future__ import annotations
 
 import random
 
-_SYLLABLES = tuple(consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeio")
+# 64 syllables of three letters; no two begin with the same two, so that each can become one token of a trained tokeniser.
+_LETTERS = (
+    "bamberbilborbusdaldenditdofdugfasfedfilfongatgemginguskalkefkirkoslanlevlitlorlummakmedminmolmun"
+    "nafnelnirnobnuspakpelpimpodpulranrebrilromrussabseksimsotsultamtevtiltoftunvadverviszanzelzilkud"
+)
+SYLLABLES = tuple(_LETTERS[at : at + 3] for at in range(0, len(_LETTERS), 3))
 
 
 class Names:
-    """Draws names from `rng`, each at most once: `Kelori`, `Tovana`, ..."""
+    """Draws names from `rng`, each at most once: `Kallevmin`, `Tofbusrom`, ..."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -19,7 +22,7 @@ class Names:
     def draw(self, syllables: int = 3) -> str:
         """A new name."""
         while True:
-            name = "".join(self._rng.choice(_SYLLABLES) for _ in range(syllables)).capitalize()
+            name = "".join(self._rng.choice(SYLLABLES) for _ in range(syllables)).capitalize()
             if name not in self._used:
                 self._used.add(name)
                 return name

@@ -61,7 +61,7 @@ def grpo_loss(
     if config.kl and reference_N is None:
         raise ValueError(f"kl is {config.kl}, but there is no reference policy: give one or set kl to 0")
     count_B = torch.bincount(rows_N, minlength=advantages_B.shape[0])
-    weight_N = 1.0 / (count_B.clamp(min=1)[rows_N] * (sequences or advantages_B.shape[0]))
+    weight_N = (count_B[rows_N] * (sequences or advantages_B.shape[0])).to(logprobs_N.dtype).reciprocal()
     keep_B = sequence_mask(logprobs_N.detach(), old_N, rows_N, advantages_B, config.off_policy)
     advantage_N = advantages_B[rows_N]
     ratio_N = torch.exp(logprobs_N - old_N)

@@ -22,15 +22,14 @@ def connect(address: str | None = None, cpus: int | None = None) -> None:
     if ray.is_initialized():
         return
     try:
-        if address is not None:
+        if address:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init(num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        if address is None:
-            raise ClusterUnavailable(
-                f"a local Ray cannot start on this machine: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            ) from error
+        if not address:
+            why = " ".join(str(error).split())[:300]
+            raise ClusterUnavailable(f"Ray cannot start on this machine: {type(error).__name__}: {why}") from error
         raise ClusterUnavailable(
             f"no Ray cluster answers at {address!r} ({type(error).__name__}): "
             "start one with `ray start --head`, or leave out --ray"

@@ -40,8 +40,8 @@ class TokenPlayer:
         self._tokens += completion.tokens
         try:
             parsed = self._codec.parse(list(completion.tokens), finished=completion.finish == "stop")
-        except TokenizerError as error:
-            raise EngineError(f"the engine returned what the tokenizer does not know: {error}") from error
+        except TokenizerError as unknown:
+            raise EngineError(f"the engine returned what the tokenizer does not know: {unknown}") from unknown
         error = "" if parsed.error is None else f"{parsed.error.kind} at {parsed.error.position}: {parsed.error.detail}"
         return Move(message=parsed.message, prompt_tokens=rendered, completion=completion, error=error)
 

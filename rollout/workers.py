@@ -1,7 +1,7 @@
 """Rollouts on Ray: actors that play episodes, and a pool that hands out work and survives their death.
 
-Work is handed out in chunks, one per worker at a time, and every finished episode comes back at once; what a dead worker
-had not yet returned is given to its successor.
+Work is handed out in chunks, one per worker at a time, and every finished episode comes back at once; what a dead
+worker had not yet returned is given to its successor.
 
 A worker is an asyncio actor: all its methods, synchronous ones too, run in one event loop, so that `load_weights` falls
 between two steps of an engine. Ray may start the calls of such an actor in any order, which is why a successor gets its
@@ -67,7 +67,7 @@ class RolloutWorker:
 
     def load_weights(self, state: dict[str, Any], version: int) -> None:
         """Hand new weights to the policy's engine. EngineError where the policy has none."""
-        engine = getattr(self._policy, "engine", None)
+        engine: Any = getattr(self._policy, "engine", None)
         if not hasattr(engine, "load_weights"):
             raise EngineError(f"policy {self._policy.id!r} has no weights to load")
         engine.load_weights(state, version)
@@ -208,6 +208,7 @@ class RolloutPool:
         try:
             number, episode = ray.get(next(stream))
         except StopIteration:
+            chunk.tries += bool(chunk.items)
             return None, True
         except ray.exceptions.RayError as error:
             if isinstance(error, ray.exceptions.RayActorError):

@@ -15,6 +15,7 @@ def plot_learning(
     written as PNG.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -33,6 +34,7 @@ def plot_learning(
     for axes in (left, right):
         axes.grid(alpha=0.25)
         axes.legend(loc="lower right")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(title)
     figure.savefig(path, dpi=120)
 

@@ -20,7 +20,7 @@ from ..infra import store as db
 from ..infra.sandbox.sync import Sandboxes
 from ..rollout.records import task_row
 from ..synth.synthesize import Made, attempt
-from ..synth.types import Certificate, Certified
+from ..synth.types import Certificate
 from .errors import BadRequest
 from .machines import unwrapped
 
@@ -170,8 +170,12 @@ def check_writable(path: Path) -> None:
         raise BadRequest(f"cannot write {path}: the folder {folder} does not exist: mkdir -p '{folder}'")
     if path.is_dir():
         raise BadRequest(f"cannot write {path}: it is a folder: name a file in it")
-    if not os.access(folder, os.W_OK):
-        raise BadRequest(f"cannot write {path}: the folder {folder} is read-only: name another with --out")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise BadRequest(f"cannot write {path} ({error.strerror}): name another place with --out") from error
 
 
 def read_tasks(path: Path, env: str) -> list[Task]:
@@ -192,6 +196,3 @@ def read_tasks(path: Path, env: str) -> list[Task]:
     if not tasks:
         raise BadRequest(f"{path} holds no tasks")
     return tasks
-
-
-__all__ = ["Certified", "SynthesisSpec", "Tally", "make_tasks", "read_tasks", "store_made", "write_tasks"]

@@ -44,10 +44,11 @@ def naive_loss(case: Case, config: GrpoConfig) -> tuple[Tensor, dict[str, int]]:
     objective = torch.zeros((), dtype=torch.float64)
     seen = {"clipped": 0, "masked": 0}
     sequences = len(case.advantages_B)
+    new_N = case.new_N.detach()
     for row in range(sequences):
         places = [n for n in range(len(case.rows_N)) if int(case.rows_N[n]) == row]
         gain = float(case.advantages_B[row])
-        moved = sum(float(case.old_N[n]) - float(case.new_N[n]) for n in places) / len(places)
+        moved = sum(float(case.old_N[n] - new_N[n]) for n in places) / len(places)
         masked = gain < 0 and moved > config.off_policy
         seen["masked"] += masked
         for n in places:
@@ -119,7 +120,7 @@ def test_parts_of_a_batch_sum_to_the_whole() -> None:
         clipped += part.clipped
     (grad,) = torch.autograd.grad(whole.loss, case.new_N, retain_graph=True)
     (summed,) = torch.autograd.grad(torch.stack(parts).sum(), case.new_N)
-    assert float(torch.stack(parts).sum()) == pytest.approx(float(whole.loss.detach()), rel=1e-12)
+    assert float(torch.stack(parts).sum().detach()) == pytest.approx(float(whole.loss.detach()), rel=1e-12)
     assert torch.allclose(grad, summed, rtol=1e-12, atol=1e-15)
     assert clipped == pytest.approx(whole.clipped)
 

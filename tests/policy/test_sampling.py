@@ -2,6 +2,8 @@
 
 import math
 import random
+from bisect import bisect_right
+from itertools import accumulate
 
 import pytest
 import torch
@@ -46,11 +48,8 @@ def naive_draw(logits: list[float], row: Sampling, uniform: float) -> tuple[int,
     if row.temperature == 0:
         token = next(iter(distribution))
         return token, math.log(distribution[token]), kept
-    below = 0.0
-    for token, prob in distribution.items():
-        below += prob
-        if uniform < below:
-            break
+    below = list(accumulate(distribution.values()))
+    token = list(distribution)[min(bisect_right(below, uniform), len(below) - 1)]
     return token, math.log(distribution[token]), kept
 
 

@@ -1,0 +1,106 @@
+"""Players and scripts: seeds that differ and come again, demonstrations that verify, budgets that reach the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from palestra.envs.environment import Environment
+from palestra.envs.search.environment import Search
+from palestra.envs.travel.environment import Travel
+from palestra.rollout.codec import DeepseekCodec, assistant_message
+from palestra.rollout.episode import run_episode
+from palestra.rollout.players import ScriptedEngine, TokenPolicy
+from palestra.rollout.scripts import demonstrate, noop_policy, oracle_policy, random_policy, replay_policy
+from palestra.rollout.tokenizer import train_tokenizer
+from palestra.rollout.types import Completion, Sampling
+
+CODEC = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
+CALL = CODEC.assistant(assistant_message("Look.", calls=[("open", {"page": "nowhere"})]))
+
+
+class Listening(ScriptedEngine):
+    """Remembers how it was asked to sample."""
+
+    def __init__(self, completions: Sequence[Sequence[int]]) -> None:
+        super().__init__(completions)
+        self.asked: list[Sampling] = []
+
+    async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        self.asked.append(sampling)
+        return await super().generate(tokens, sampling)
+
+
+def seeds(policy_seed: int | None, task_seed: int, sample: int) -> list[int | None]:
+    engine = Listening([CALL, CALL])
+    task = Search().propose(random.Random(task_seed), 1)
+    policy = TokenPolicy("p", engine, CODEC, Sampling(seed=policy_seed))
+    asyncio.run(run_episode(Search(), task, policy, sample))
+    assert len(engine.asked) == 3
+    assert all(sampling.stop == (CODEC.tokenizer.eos_id,) for sampling in engine.asked)
+    return [sampling.seed for sampling in engine.asked]
+
+
+def test_seeds_differ_by_turn_sample_task_and_policy_and_come_again() -> None:
+    runs = [seeds(*key) for key in [(1, 1, 0), (1, 1, 1), (1, 2, 0), (2, 1, 0)]]
+    assert len({seed for run in runs for seed in run}) == 12
+    assert seeds(1, 1, 0) == runs[0]
+    assert seeds(None, 1, 0) == [None, None, None]
+
+
+def test_the_budget_shrinks_as_the_context_grows() -> None:
+    engine = Listening([CALL])
+    task = Search().propose(random.Random(1), 1)
+    prompt = len(
+        CODEC.prompt([{"role": "system", "content": Search.system}, {"role": "user", "content": task.prompt}], [])
+    )
+    asyncio.run(run_episode(Search(), task, TokenPolicy("p", engine, CODEC, Sampling(max_tokens=500), prompt + 400)))
+    results = len(CODEC.results(["Error: no page called nowhere"]))
+    assert [sampling.max_tokens for sampling in engine.asked] == [400, 400 - len(CALL) - results]
+
+
+@pytest.mark.parametrize("cls", [Travel, Search])
+def test_the_oracle_is_right_and_doing_nothing_is_wrong(cls: type[Environment]) -> None:
+    task = cls().propose(random.Random(2), 1)
+    episode = asyncio.run(run_episode(cls(), task, oracle_policy(CODEC)))
+    assert episode.verdict.passed
+    assert all(turn.move.message["reasoning_content"] for turn in episode.turns if turn.move.message)
+    nothing = asyncio.run(run_episode(cls(), task, noop_policy(CODEC)))
+    assert (nothing.outcome, nothing.verdict.reward) == ("answered", 0.0)
+
+
+@pytest.mark.parametrize("cls", [Travel, Search])
+def test_random_play_is_valid_and_reproducible_by_sample(cls: type[Environment]) -> None:
+    task = cls().propose(random.Random(2), 1)
+    first, again, other = (
+        asyncio.run(run_episode(cls(), task, random_policy(CODEC, 7), sample)) for sample in (0, 0, 1)
+    )
+    assert first.verdict.validity == "valid"
+    assert first.trajectory == again.trajectory
+    assert first.trajectory != other.trajectory
+
+
+def test_a_replay_says_the_same_tokens() -> None:
+    task = Travel().propose(random.Random(2), 1)
+    first = asyncio.run(run_episode(Travel(), task, oracle_policy(CODEC)))
+    messages = [turn.move.message for turn in first.turns if turn.move.message is not None]
+    again = asyncio.run(run_episode(Travel(), task, replay_policy(CODEC, "r1", messages)))
+    assert again.policy == "replay:r1"
+    assert again.trajectory == first.trajectory
+    assert again.verdict == first.verdict
+
+
+def test_a_demonstration_closes_its_environment_where_the_solver_fails() -> None:
+    closed = []
+
+    class Stuck(Search):
+        def close(self) -> None:
+            closed.append(True)
+
+    task = Search().propose(random.Random(2), 1)
+    with pytest.raises(KeyError):
+        demonstrate(Stuck(), task.model_copy(update={"key": {}}))
+    assert closed == [True]

@@ -1,0 +1,246 @@
+"""Rollouts on a local Ray: one episode per item, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from palestra.envs.search.environment import Search
+from palestra.envs.types import Task, ToolSchema
+from palestra.infra.sandbox.sync import Sandboxes
+from palestra.rollout.cluster import connect
+from palestra.rollout.codec import DeepseekCodec, assistant_message
+from palestra.rollout.errors import EngineError
+from palestra.rollout.players import TokenPolicy
+from palestra.rollout.scripts import noop_policy, oracle_policy
+from palestra.rollout.tokenizer import train_tokenizer
+from palestra.rollout.types import Completion, Message, Player, Policy, Sampling
+from palestra.rollout.workers import Item, PoolConfig, RolloutPool
+
+CONFIG = PoolConfig(workers=2, chunk=4, cpus_per_worker=0.5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    connect(cpus=2)
+    connect("127.0.0.1:1")  # the first connection is kept
+    yield
+    ray.shutdown()
+
+
+def tasks(count: int, env: str = "search") -> list[Task]:
+    return [Search().propose(random.Random(seed), 1).model_copy(update={"env": env}) for seed in range(count)]
+
+
+def codec() -> DeepseekCodec:
+    return DeepseekCodec(train_tokenizer([], 300), show_tools=False)
+
+
+def oracle(sandboxes: Sandboxes | None) -> Policy:
+    return oracle_policy(codec(), sandboxes)
+
+
+def noop(sandboxes: Sandboxes | None) -> Policy:
+    return noop_policy(codec())
+
+
+@dataclass
+class Deadly:
+    """Makes an oracle that kills its process at the start of task `poison`, `lives` times in all."""
+
+    folder: str
+    poison: str
+    lives: int
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        return _Dying(oracle_policy(codec()), self)
+
+
+class _Dying:
+    def __init__(self, inner: Policy, deadly: Deadly) -> None:
+        self.id, self._inner, self._deadly = inner.id, inner, deadly
+
+    def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
+        folder = Path(self._deadly.folder)
+        deaths = len(list(folder.iterdir()))
+        if task.id == self._deadly.poison and deaths < self._deadly.lives:
+            (folder / str(deaths)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self._inner.start(task, messages, tools, sample)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class Weighted:
+    """An engine that answers with its weights, {"word": text}."""
+
+    def __init__(self) -> None:
+        self.word, self.version = "old", 0
+        self._codec = codec()
+
+    async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        said = tuple(self._codec.assistant(assistant_message("So.", self.word)))
+        return Completion(said, (0.0,) * len(said), "stop", version=self.version)
+
+    def load_weights(self, state: dict[str, Any], version: int) -> None:
+        self.word, self.version = state["word"], version
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+@dataclass
+class DeadlyWeighted:
+    """Like `Deadly`, with an engine that takes weights."""
+
+    folder: str
+    poison: str
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        policy = TokenPolicy("weighted", Weighted(), codec(), Sampling())
+        dying: Any = _Dying(policy, Deadly(self.folder, self.poison, 1))
+        dying.engine = policy.engine
+        return dying  # type: ignore[no-any-return]
+
+
+@dataclass
+class Slow:
+    """A policy that writes a file per started episode, and one per cancelled one, and never answers."""
+
+    folder: str
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        return TokenPolicy("slow", _Stalled(self.folder), codec(), Sampling())
+
+
+class _Stalled:
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._first = True
+        self._codec = codec()
+
+    async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        if self._first:
+            self._first = False
+            said = tuple(self._codec.assistant(assistant_message("So.", "first")))
+            return Completion(said, (0.0,) * len(said), "stop")
+        name = uuid.uuid4().hex
+        (self._folder / f"{name}.started").touch()
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            (self._folder / f"{name}.cancelled").touch()
+            raise
+        raise AssertionError
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+def no_policy(sandboxes: Sandboxes | None) -> Policy:
+    raise ValueError("the checkpoint is torn")
+
+
+@pytest.fixture
+def pools() -> Iterator[list[RolloutPool]]:
+    opened: list[RolloutPool] = []
+    yield opened
+    for pool in opened:
+        pool.close()
+
+
+def keys(items: list[Item]) -> list[tuple[str, int]]:
+    return sorted((task.id, sample) for task, sample in items)
+
+
+def test_every_item_gives_one_episode_twice_in_a_row_and_equal_items_too(pools: list[RolloutPool]) -> None:
+    pools.append(RolloutPool(oracle, CONFIG))
+    items = [(task, sample) for task in tasks(5) for sample in range(3)]
+    items.append(items[0])
+    for _ in range(2):
+        episodes = list(pools[0].run(iter(items)))
+        assert sorted((episode.task.id, episode.sample) for episode in episodes) == keys(items)
+        assert all(episode.verdict.passed for episode in episodes)
+    assert list(pools[0].run([])) == []
+    with pytest.raises(EngineError, match="policy 'oracle' has no weights to load"):
+        pools[0].load_weights({"a": 1}, 1)
+    assert len(list(pools[0].run(items[:2]))) == 2
+
+
+def test_an_environment_that_cannot_be_built_is_an_invalid_episode(pools: list[RolloutPool]) -> None:
+    pools.append(RolloutPool(noop, replace(CONFIG, workers=1)))
+    items = [(tasks(1, env="gone")[0], 0), (tasks(1)[0], 0)]
+    found = {episode.task.env: episode for episode in pools[0].run(items)}
+    assert (found["gone"].outcome, found["gone"].verdict.validity) == ("env_failed", "invalid_env")
+    assert "unknown environment 'gone'" in found["gone"].error
+    assert found["search"].verdict.reward == 0.0
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(pools: list[RolloutPool], tmp_path: Path) -> None:
+    items = [(task, 0) for task in tasks(12)]
+    pools.append(RolloutPool(Deadly(str(tmp_path), items[5][0].id, lives=1), CONFIG))
+    episodes = list(pools[0].run(items))
+    assert sorted((episode.task.id, episode.sample) for episode in episodes) == keys(items)
+    assert all(episode.verdict.passed for episode in episodes)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_deadly_episode_is_given_up_and_takes_no_other_with_it(pools: list[RolloutPool], tmp_path: Path) -> None:
+    items = [(task, 0) for task in tasks(6)]
+    poison = items[1][0].id
+    pools.append(RolloutPool(Deadly(str(tmp_path), poison, lives=99), replace(CONFIG, tries=2)))
+    episodes = list(pools[0].run(items))
+    assert sorted((episode.task.id, episode.sample) for episode in episodes) == keys(items)
+    for episode in episodes:
+        if episode.task.id == poison:
+            assert (episode.outcome, episode.verdict.validity) == ("engine_failed", "invalid_infra")
+            assert "failed 2 times" in episode.error
+        else:
+            assert episode.verdict.passed
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_replaced_worker_begins_with_the_weights_of_the_others(pools: list[RolloutPool], tmp_path: Path) -> None:
+    items = [(task, 0) for task in tasks(8)]
+    pools.append(RolloutPool(DeadlyWeighted(str(tmp_path), items[3][0].id), replace(CONFIG, chunk=2)))
+    pool = pools[0]
+    pool.load_weights({"word": "new"}, 7)
+    episodes = list(pool.run(items))
+    assert len(list(tmp_path.iterdir())) == 1
+    assert [episode.answer for episode in episodes] == ["new"] * 8
+    versions = {turn.move.completion.version for e in episodes for turn in e.turns if turn.move.completion}
+    assert versions == {7}
+    ray.kill(pool._workers[0])  # dead while idle: the next weights find out
+    pool.load_weights({"word": "newer"}, 8)
+    assert [episode.answer for episode in pool.run(items)] == ["newer"] * 8
+
+
+def test_closing_early_leaves_nothing_running(pools: list[RolloutPool], tmp_path: Path) -> None:
+    pools.append(RolloutPool(Slow(str(tmp_path)), replace(CONFIG, workers=1)))
+    running = iter(pools[0].run([(task, 0) for task in tasks(4)]))
+    assert next(running).answer == "first"
+    running.close()  # type: ignore[attr-defined]
+    deadline = time.monotonic() + 30
+    started = cancelled = -1
+    while not started == cancelled == 3 and time.monotonic() < deadline:
+        ray.wait([ray.put(0)])
+        started, cancelled = (len(list(tmp_path.glob(f"*.{kind}"))) for kind in ("started", "cancelled"))
+    assert (started, cancelled) == (3, 3)
+
+
+def test_a_policy_that_cannot_be_built_is_said_at_once(pools: list[RolloutPool]) -> None:
+    pools.append(RolloutPool(no_policy, replace(CONFIG, workers=1)))
+    with pytest.raises(EngineError, match="the checkpoint is torn"):
+        list(pools[0].run([(tasks(1)[0], 0)]))

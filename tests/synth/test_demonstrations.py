@@ -1,0 +1,59 @@
+"""Demonstrations: right, reproducible, and what was sampled is what the grammar says."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from palestra.envs.travel.environment import Travel
+from palestra.envs.types import Answer, Task, World
+from palestra.rollout.codec import DeepseekCodec
+from palestra.rollout.tokenizer import train_tokenizer
+from palestra.synth import demonstrations as module
+from palestra.synth.demonstrations import demonstrations
+from palestra.verifiers.types import Verdict
+
+CODEC = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
+
+
+def test_the_same_seed_gives_the_same_trajectories() -> None:
+    mixture = [("travel", 1, 1.0), ("search", 2, 1.0)]
+    first = list(islice(demonstrations(CODEC, mixture, 3), 6))
+    assert first == list(islice(demonstrations(CODEC, mixture, 3), 6))
+    assert first != list(islice(demonstrations(CODEC, mixture, 4), 6))
+    assert len(set(first)) == 6
+
+
+def test_every_sampled_stretch_is_a_message_with_a_thought() -> None:
+    for path in islice(demonstrations(CODEC, [("travel", 1, 1.0), ("search", 1, 1.0)], 1), 4):
+        assert len(path.tokens) == len(path.mask) == len(path.logprobs)
+        stretch: list[int] = []
+        said = 0
+        for token, sampled in zip(path.tokens, path.mask, strict=True):
+            if sampled:
+                stretch.append(token)
+                if token == CODEC.tokenizer.eos_id:
+                    message = CODEC.parse(stretch, finished=True).message
+                    assert message is not None
+                    assert message["reasoning_content"]
+                    said, stretch = said + 1, []
+        assert said >= 2
+        assert not stretch
+        assert path.mask[-1] == 1
+
+
+def test_an_environment_that_needs_sandboxes_is_refused() -> None:
+    with pytest.raises(ValueError, match="bugfix runs in sandboxes"):
+        next(demonstrations(CODEC, [("bugfix", 1, 1.0)], 1))
+
+
+def test_an_oracle_that_always_fails_is_said_and_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hopeless(Travel):
+        def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
+            return Verdict(reward=0.0)
+
+    monkeypatch.setattr(module, "environment_class", lambda name: Hopeless)
+    monkeypatch.setattr(module, "HOPELESS", 5)
+    with pytest.raises(ValueError, match="5 attempts in a row gave no demonstration, the last of travel"):
+        next(demonstrations(CODEC, [("travel", 1, 1.0)], 1))
