@@ -56,6 +56,14 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What a run has to work with: Ray's CPUs, and the sandbox backend of the environments that need one."""
+
+    cpus: float
+    sandbox: str | None = None
+
+
+@dataclass(frozen=True)
 class Tasks:
     """Certified tasks to learn from and to be judged on; no task is in both."""
 
@@ -63,9 +71,7 @@ class Tasks:
     held_out: tuple[Task, ...]
 
 
-def make_domain_tasks(
-    recipe: GrpoRecipe, store: db.Store, run_id: str, cpus: float, sandbox: str | None, progress: Progress
-) -> Tasks:
+def make_domain_tasks(recipe: GrpoRecipe, store: db.Store, run_id: str, machine: Machine, progress: Progress) -> Tasks:
     """Make and certify the tasks of all domains, storing each attempt's task and certificate."""
     train: list[Task] = []
     held_out: list[Task] = []
@@ -76,20 +82,20 @@ def make_domain_tasks(
         ):
             spec = SynthesisSpec(domain.env, seed, domain.level, count)
             spec.check()
-            tally = synthesize_stored(spec, store, run_id, split, cpus, sandbox, progress)
+            tally = synthesize_stored(spec, store, run_id, split, machine, progress)
             (train if split == "train" else held_out).extend(tally.accepted)
     known = {task.id for task in train}
     return Tasks(tuple(train), tuple(task for task in held_out if task.id not in known))
 
 
 def synthesize_stored(
-    spec: SynthesisSpec, store: db.Store, run_id: str, split: str, cpus: float, sandbox: str | None, progress: Progress
+    spec: SynthesisSpec, store: db.Store, run_id: str, split: str, machine: Machine, progress: Progress
 ) -> Tally:
     """Make `spec.count` certified tasks, store every attempt, and say how many were rejected and why."""
     tally = Tally()
     title = f"{spec.env} level {spec.level}, {split}"
     with progress.stage(title, spec.count) as update:
-        for made in make_tasks(spec, sandbox, cpus):
+        for made in make_tasks(spec, machine.sandbox, machine.cpus):
             store_made(store, made, run_id, split)
             tally.add(made)
             update(len(tally.accepted), f"{tally.rejected} rejected")
@@ -101,7 +107,7 @@ def synthesize_stored(
 
 
 def learn(
-    recipe: GrpoRecipe, tasks: Tasks, store: db.Store, run_id: str, out: Path, sandbox: str | None, progress: Progress
+    recipe: GrpoRecipe, tasks: Tasks, store: db.Store, run_id: str, out: Path, machine: Machine, progress: Progress
 ) -> Curve:
     """Judge, learn, judge again. The learnt policy is saved as `out/policy`, the plot as `out/learning.png`."""
     import torch
@@ -117,7 +123,7 @@ def learn(
     learner = Learner(
         DeepseekV32ForCausalLM.from_pretrained(maker.uri), OptimConfig(lr=recipe.lr, microbatch=recipe.microbatch)
     )
-    pool = _pool(maker, recipe, sandbox)
+    pool = _pool(maker, recipe, machine)
     curve = Curve()
     try:
         with progress.stage("GRPO", recipe.updates) as update:
@@ -142,12 +148,18 @@ def _open_start(recipe: GrpoRecipe) -> CheckpointMaker:
     return open_checkpoint(folder, sampling)
 
 
-def _pool(maker: CheckpointMaker, recipe: GrpoRecipe, sandbox: str | None) -> RolloutPool:
+def _pool(maker: CheckpointMaker, recipe: GrpoRecipe, machine: Machine) -> RolloutPool:
     from ..rollout.episode import Budget
     from ..rollout.workers import PoolConfig, RolloutPool
 
     chunk = max(1, recipe.tasks_per_update * recipe.group // recipe.workers)
-    config = PoolConfig(workers=recipe.workers, chunk=chunk, sandbox=sandbox, budget=Budget(turns=recipe.turns))
+    config = PoolConfig(
+        workers=recipe.workers,
+        chunk=chunk,
+        cpus_per_worker=min(1.0, machine.cpus / recipe.workers),
+        sandbox=machine.sandbox,
+        budget=Budget(turns=recipe.turns),
+    )
     return RolloutPool(maker, config)
 
 
@@ -161,6 +173,7 @@ def _reinforce_config(recipe: GrpoRecipe) -> ReinforceConfig:
         group=recipe.group,
         minibatches=recipe.minibatches,
         lr=recipe.lr,
+        temperature=recipe.temperature,
         seed=recipe.seed,
         grpo=GrpoConfig(clip=recipe.clip, off_policy=recipe.off_policy),
     )

@@ -16,15 +16,15 @@ from ..infra import store as db
 from ..infra.store.models import new_id
 from ..rollout.records import episode_rows
 from .jobs import close_run, open_run
-from .learning import Curve, learn, make_domain_tasks, synthesize_stored
+from .learning import Curve, Machine, learn, make_domain_tasks, synthesize_stored
 from .machines import connect_ray, sandbox_for
 from .policies import parse_policy
 from .progress import Progress
 from .recipes import GrpoRecipe, load_recipe
 from .synthesis import SynthesisSpec
 
-BUGFIX_TASKS = 8
-"""Certified bug-fixing tasks; each certificate runs the repository's tests some six times in fresh sandboxes."""
+BUGFIX_TASKS = 6
+"""Certified bug-fixing tasks; each certificate runs the repository's tests some ten times in fresh sandboxes."""
 
 
 def quickstart(
@@ -62,15 +62,15 @@ def _stages(
     progress.say(
         "2/5 make tasks and certify them: the oracle passes, doing nothing and wrong answers fail, two verdicts agree"
     )
-    cpus = connect_ray(ray_address, recipe.workers)
-    tasks = make_domain_tasks(recipe, store, run_id, cpus, None, progress)
+    machine = Machine(connect_ray(ray_address, recipe.workers), backend)
+    tasks = make_domain_tasks(recipe, store, run_id, machine, progress)
     bugs = synthesize_stored(
-        SynthesisSpec("bugfix", recipe.seed, 1, BUGFIX_TASKS), store, run_id, "train", cpus, backend, progress
+        SynthesisSpec("bugfix", recipe.seed, 1, BUGFIX_TASKS), store, run_id, "train", machine, progress
     )
     progress.say("3/5 fix bugs in the sandbox: what the tools and the verdicts are worth")
     fixed = {name: _play(name, bugs.accepted, store, run_id, backend, progress) for name in ("oracle", "noop")}
     progress.say("4/5 judge the policy on held-out tasks, learn by GRPO, judge it again")
-    curve = learn(recipe, tasks, store, run_id, out, None, progress)
+    curve = learn(recipe, tasks, store, run_id, out, machine, progress)
     progress.say("5/5 done")
     return fixed, curve
 

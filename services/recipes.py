@@ -29,8 +29,8 @@ class Domain(_Strict):
 class SftRecipe(_Strict):
     """A cold start from nothing: a tokeniser and a model trained on oracle trajectories.
 
-    Attention is dense for `dense_steps` steps (the indexer warms up on the KL to it), then top-k sparse. With `save_every` a
-    checkpoint is also kept as `out/step-N` every so many steps.
+    Attention is dense for `dense_steps` steps (the indexer warms up on the KL to it), then top-k sparse. With
+    `save_every` a checkpoint is also kept as `out/step-N` every so many steps.
     """
 
     kind: Literal["sft"]
@@ -48,6 +48,7 @@ class SftRecipe(_Strict):
     final_lr: float = Field(default=2e-4, ge=0)
     save_every: int = Field(default=0, ge=0)
     microbatch: int = Field(default=2048, ge=1)
+    routing_bias_speed: float = Field(default=0.0, ge=0)
     threads: int = Field(default=1, ge=1)
 
 

@@ -11,7 +11,7 @@ from ..envs.registry import environment_class
 from ..infra import store as db
 from .errors import BadRequest
 from .jobs import close_run, open_run
-from .learning import Curve, learn, make_domain_tasks
+from .learning import Curve, Machine, learn, make_domain_tasks
 from .machines import connect_ray, sandbox_for
 from .progress import Progress
 from .recipes import Domain, GrpoRecipe, Recipe, SftRecipe
@@ -45,10 +45,9 @@ def _run(
     if isinstance(recipe, SftRecipe):
         train_from_nothing(recipe, store, run_id, out, progress)
         return None
-    cpus = connect_ray(ray_address, recipe.workers)
-    sandbox = domain_sandbox(recipe, progress)
-    tasks = make_domain_tasks(recipe, store, run_id, cpus, sandbox, progress)
-    return learn(recipe, tasks, store, run_id, out, sandbox, progress)
+    machine = Machine(connect_ray(ray_address, recipe.workers), domain_sandbox(recipe, progress))
+    tasks = make_domain_tasks(recipe, store, run_id, machine, progress)
+    return learn(recipe, tasks, store, run_id, out, machine, progress)
 
 
 def domain_sandbox(recipe: GrpoRecipe, progress: Progress) -> str | None:
@@ -77,7 +76,8 @@ def train_from_nothing(recipe: SftRecipe, store: db.Store, run_id: str, out: Pat
     tokenizer = _train_tokenizer(recipe, progress)
     config = DeepseekV32Config.from_dict(recipe.model | {"vocab_size": tokenizer.vocab_size})
     model = DeepseekV32ForCausalLM(config)
-    learner = Learner(model, OptimConfig(lr=recipe.lr, microbatch=recipe.microbatch))
+    optim = OptimConfig(lr=recipe.lr, microbatch=recipe.microbatch, routing_bias_speed=recipe.routing_bias_speed)
+    learner = Learner(model, optim)
     stream = demonstrations(
         DeepseekCodec(tokenizer, show_tools=recipe.show_tools), _mixture(recipe.domains), recipe.seed
     )

@@ -68,8 +68,12 @@ def train(
 
 def _show_scores(console: Console, held_out: dict[str, Any]) -> None:
     rows = [
-        [env, *(f"{100 * at['value']:.1f} % [{100 * at['low']:.1f}, {100 * at['high']:.1f}]" for at in found.values())]
-        + [f"{100 * (found['after']['value'] - found['before']['value']):+.1f}", str(found["after"]["n"])]
+        [
+            env,
+            *(f"{100 * at['value']:.1f} % [{100 * at['low']:.1f}, {100 * at['high']:.1f}]" for at in found.values()),
+            f"{100 * (found['after']['value'] - found['before']['value']):+.1f}",
+            str(found["after"]["n"]),
+        ]
         for env, found in held_out.items()
     ]
     if rows:

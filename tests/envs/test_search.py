@@ -68,7 +68,8 @@ def test_the_question_alone_does_not_find_the_answer(level: int) -> None:
 
 def test_answers_that_are_no_text_are_wrong_not_invalid() -> None:
     task = make(1, 0)
-    for answer in (None, [], {}, 3, True, ""):
+    answers: tuple[object, ...] = (None, [], {}, 3, True, "")
+    for answer in answers:
         verdict = Search().verify(task, answer, task.world)
         assert (verdict.reward, verdict.validity) == (0.0, "valid")
 

@@ -122,8 +122,8 @@ def test_the_world_is_the_episodes_own() -> None:
     assert (second.world, task.world) == ({"at": 0}, {"at": 0})
 
 
-@pytest.mark.parametrize("source", ["def t(self, x): 'Doc.'", "def t(self, x: int): pass", "def t(self, *x: int): 'Doc.'"])
-def test_a_tool_that_cannot_be_described_is_named(source: str) -> None:
+@pytest.mark.parametrize("source", ["def t(self, x): 'Doc.'", "def t(self, x: int): pass", "def t(self, *x: int):
+'Doc.'"]) def test_a_tool_that_cannot_be_described_is_named(source: str) -> None:
     namespace: dict[str, Any] = {}
     exec(source, namespace)
     with pytest.raises(PluginError, match=r"Bad\.t"):

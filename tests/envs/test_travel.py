@@ -1,4 +1,6 @@
-"""Travel: verdicts against a checker written from the task's text and the country alone, and by brute force over all plans."""
+"""Travel: verdicts against a checker written from the task's text and the country alone, and by brute force over all
+plans.
+"""
 
 import itertools
 import random

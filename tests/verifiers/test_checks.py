@@ -8,7 +8,9 @@ from palestra.verifiers.checks import all_of, check, weighted
 from palestra.verifiers.types import Part, Verdict
 from pydantic import ValidationError
 
-PARTS = st.lists(st.builds(Part, name=st.text(min_size=1), score=st.floats(0, 1), weight=st.floats(0.1, 10)), min_size=1)
+PARTS = st.lists(
+    st.builds(Part, name=st.text(min_size=1), score=st.floats(0, 1), weight=st.floats(0.1, 10)), min_size=1
+)
 
 
 @pytest.mark.parametrize("validity", ["invalid_infra", "invalid_env", "invalid_verifier"])
