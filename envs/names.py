@@ -1,19 +1,16 @@
-"""Invented proper names, made of syllables, so that no name can be known in advance and held-out tasks have other names."""
+"""Invented proper names, made of syllables, so that no name can be known in advance."""
 
 from __future__ import annotations
 
 import random
 
-# 64 syllables of three letters; no two begin with the same two, so that each can become one token of a trained tokeniser.
-_LETTERS = (
-    "bamberbilborbusdaldenditdofdugfasfedfilfongatgemginguskalkefkirkoslanlevlitlorlummakmedminmolmun"
-    "nafnelnirnobnuspakpelpimpodpulranrebrilromrussabseksimsotsultamtevtiltoftunvadverviszanzelzilkud"
-)
+# 32 syllables of three letters; no two begin with the same two, so that each can become one token.
+_LETTERS = "bambildaldendoffasfilgatgemkalkirkoslanlevmakmednafnelpakpodranrilsabsimtamtofvadverzanzelbusmun"
 SYLLABLES = tuple(_LETTERS[at : at + 3] for at in range(0, len(_LETTERS), 3))
 
 
 class Names:
-    """Draws names from `rng`, each at most once: `Kallevmin`, `Tofbusrom`, ..."""
+    """Draws names from `rng`, each at most once: `Kallevmak`, `Tofbusran`, ..."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng

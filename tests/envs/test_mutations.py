@@ -4,6 +4,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from palestra.envs.mutations import mutate_answer
 from palestra.envs.types import canonical
 

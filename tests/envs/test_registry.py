@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+
 from palestra.envs import registry
 from palestra.envs.errors import PluginError
 

@@ -1,5 +1,6 @@
 """Search: answers against a reader that follows the pages by itself, distractors, and BM25 against its formula."""
 
+import itertools
 import math
 import random
 import re
@@ -8,6 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from palestra.envs.environment import SolverTools
 from palestra.envs.search.environment import Search
 from palestra.envs.search.index import Index, words
@@ -103,4 +105,4 @@ def test_ranking_follows_the_bm25_formula(passages: list[str], query: list[str])
     hits = Index(passages).search(" ".join(query), k=len(passages))
     assert set(hits) == {number for number, bag in enumerate(bags) if any(word in bag for word in query)}
     scores = [score(bags[number]) for number in hits]
-    assert all(first >= second - 1e-9 for first, second in zip(scores, scores[1:], strict=False))
+    assert all(first >= second - 1e-9 for first, second in itertools.pairwise(scores))

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 import pytest
+
 from palestra.envs.environment import Environment, SolverTools
 from palestra.envs.errors import PluginError, ToolError
 from palestra.envs.tools import tool
@@ -105,7 +106,8 @@ def test_a_broken_tool_is_not_the_agents_fault(env: Counter) -> None:
 def test_the_solver_is_written_down(env: Counter) -> None:
     tools = SolverTools(env)
     env.solve(Counter().propose(random.Random(0), 1), tools)
-    assert [(thought, call.arguments) for thought, call, _ in tools.steps] == [("Up.", {"amount": 2}), ("", {"amount": 1})]
+    steps = [(thought, call.arguments) for thought, call, _ in tools.steps]
+    assert steps == [("Up.", {"amount": 2}), ("", {"amount": 1})]
     assert tools.take_thought() == "There."
     with pytest.raises(ToolError, match="only up"):
         tools.add(amount=-1)
@@ -122,8 +124,11 @@ def test_the_world_is_the_episodes_own() -> None:
     assert (second.world, task.world) == ({"at": 0}, {"at": 0})
 
 
-@pytest.mark.parametrize("source", ["def t(self, x): 'Doc.'", "def t(self, x: int): pass", "def t(self, *x: int):
-'Doc.'"]) def test_a_tool_that_cannot_be_described_is_named(source: str) -> None:
+UNDESCRIBABLE = ["def t(self, x): 'Doc.'", "def t(self, x: int): pass", "def t(self, *x: int): 'Doc.'"]
+
+
+@pytest.mark.parametrize("source", UNDESCRIBABLE)
+def test_a_tool_that_cannot_be_described_is_named(source: str) -> None:
     namespace: dict[str, Any] = {}
     exec(source, namespace)
     with pytest.raises(PluginError, match=r"Bad\.t"):

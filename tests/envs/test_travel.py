@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+
 from palestra.envs.environment import SolverTools
 from palestra.envs.errors import ProposeFailed
 from palestra.envs.travel.environment import Travel

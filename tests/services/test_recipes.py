@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from palestra.services.errors import BadRequest
 from palestra.services.recipes import GrpoRecipe, SftRecipe, load_recipe
 

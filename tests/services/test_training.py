@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
+
 from palestra.infra import store as db
 from palestra.infra.store.models import new_id
 from palestra.infra.store.packing import unpack_i32

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from palestra.verifiers.answers import exact_match, normalise
 from palestra.verifiers.checks import all_of, check, weighted
 from palestra.verifiers.types import Part, Verdict
-from pydantic import ValidationError
 
 PARTS = st.lists(
     st.builds(Part, name=st.text(min_size=1), score=st.floats(0, 1), weight=st.floats(0.1, 10)), min_size=1
