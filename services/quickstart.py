@@ -7,6 +7,7 @@ by GRPO on two domains; judge it on held-out tasks before and after; keep everyt
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,17 @@ BUGFIX_TASKS = 6
 
 
 def quickstart(
-    store: db.Store, out: Path, seed: int, sandbox: str, ray_address: str | None, progress: Progress
+    store: db.Store,
+    out: Path,
+    seed: int,
+    sandbox: str,
+    ray_address: str | None,
+    progress: Progress,
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run the whole job and return what came of it, as plain data."""
+    """Run the whole job and return what came of it, as plain data. `overrides` change the recipe."""
     began = time.monotonic()
-    recipe = load_recipe(RECIPE, [f"seed={seed}"])
+    recipe = load_recipe(RECIPE, [f"seed={seed}", *overrides])
     assert isinstance(recipe, GrpoRecipe)
     progress.say("1/5 the sandbox")
     backend = sandbox_for(environment_class("bugfix"), sandbox, progress.say)

@@ -18,6 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def quickstart(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Override its recipe, e.g. updates=10.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where plots and checkpoints go.")] = Path("quickstart"),
     seed: opt.Seed = 0,
     sandbox: opt.Sandbox = "auto",
@@ -31,7 +34,7 @@ def quickstart(
 
     console = Console(as_json)
     with Store(store_url) as store:
-        found = run(store, out, seed, sandbox, ray, console)
+        found = run(store, out, seed, sandbox, ray, console, overrides or [])
     console.data(found)
     _show_scores(console, found["held_out"])
     console.line(f"took {found['seconds'] / 60:.1f} minutes; the plot is {found['plot']}, the policy {found['policy']}")
