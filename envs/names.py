@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 
-# 32 syllables of three letters; no two begin with the same two, so that each can become one token.
-_LETTERS = "bambildaldendoffasfilgatgemkalkirkoslanlevmakmednafnelpakpodranrilsabsimtamtofvadverzanzelbusmun"
-SYLLABLES = tuple(_LETTERS[at : at + 3] for at in range(0, len(_LETTERS), 3))
+_LETTERS = "babebodadedofafifogagokakekikolalelilomamemimonanenopapeporarerirosasesotatetitovavevivozazo"
+SYLLABLES = tuple(_LETTERS[at : at + 2] for at in range(0, len(_LETTERS), 2))
 
 
 class Names:
-    """Draws names from `rng`, each at most once: `Kallevmak`, `Tofbusran`, ..."""
+    """Draws names from `rng`, each at most once: `Kelori`, `Tovana`, ..."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
