@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..kernels.dsa import DsaOptions, IndexTensors, dsa_attention, select
 from .config import DeepseekV32Config
-from .dsa import DsaOptions, IndexTensors, dsa_attention, select
 from .rope import rotate_half_split, rotate_interleaved, softmax_scale
 
 LATENT_NORM_EPS = 1e-6

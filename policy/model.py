@@ -11,10 +11,10 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from ..kernels.dsa import TIE_STEP, DsaOptions, IndexerLoss
 from .attention import CacheWindow, LatentAttention, LatentCache, RMSNorm
 from .checkpoint import CONFIG_NAME, load_weights, save_weights
 from .config import DeepseekV32Config
-from .dsa import TIE_STEP, DsaOptions, IndexerLoss
 from .errors import CheckpointError
 from .moe import MixtureOfExperts, SwiGLU, update_routing_bias
 from .rope import rotation_table, softmax_scale

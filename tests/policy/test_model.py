@@ -9,8 +9,8 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor
 
+from palestra.kernels.dsa import DsaOptions, IndexTensors, dsa_attention, select
 from palestra.policy.config import DeepseekV32Config
-from palestra.policy.dsa import DsaOptions, IndexTensors, dsa_attention, select
 from palestra.policy.errors import ConfigError
 from palestra.policy.model import (
     DeepseekV32ForCausalLM,
