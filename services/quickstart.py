@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -112,5 +111,5 @@ def _summary(run_id: str, out: Path, fixed: dict[str, float], curve: Curve, seco
     }
 
 
-RECIPE = Path(str(files(__package__))) / "quickstart.toml"
+RECIPE = Path(__file__).with_name("quickstart.toml")
 """What the quickstart learns from, and how. `examples/quickstart.toml` is the same recipe for `palestra train`."""

@@ -84,9 +84,9 @@ def test_grpo_leaves_everything_in_the_store(coldstart: Path, tmp_path: Path) ->
     assert run is not None
     assert run.status == "done"
     splits = {split: {task.id for task in tasks if task.split == split} for split in ("train", "held-out")}
-    assert len(splits["train"]) == len(splits["held-out"]) == 8
+    assert len(splits["train"]) == len(splits["held-out"]) == 2 * 2
     assert {row.task_id for row in certificates} == {task.id for task in tasks}
-    updates, judged = 2 * 2 * 2, 3 * 8
+    updates, judged = 2 * 2 * 2, 3 * 4
     assert len(rollouts) == len(verdicts) == updates + judged
     trained = {rollout.task_id for rollout in rollouts} - splits["held-out"]
     assert trained
