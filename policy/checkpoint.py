@@ -79,6 +79,7 @@ def save_weights(model: nn.Module, config: DeepseekV32Config, folder: str | Path
         raise CheckpointError(f"cannot write checkpoint {folder}: {error.strerror or error}") from error
     try:
         save_file(tensors, partial[0], metadata={"format": "pt"})
+        partial[0].chmod(0o644)  # safetensors writes for the owner alone
         partial[1].write_text(text, encoding="utf-8")
         os.replace(partial[0], folder / WEIGHTS_NAME)
         os.replace(partial[1], folder / CONFIG_NAME)

@@ -30,7 +30,8 @@ class SftRecipe(_Strict):
     """A cold start from nothing: a tokeniser and a model trained on oracle trajectories.
 
     Attention is dense for `dense_steps` steps (the indexer warms up on the KL to it), then top-k sparse. With
-    `save_every` a checkpoint is also kept as `out/step-N` every so many steps.
+    `save_every` a checkpoint is also kept as `out/step-N` every so many steps; `stop_after` ends training in the
+    middle of the schedule.
     """
 
     kind: Literal["sft"]
@@ -47,6 +48,7 @@ class SftRecipe(_Strict):
     lr: float = Field(default=2e-3, gt=0)
     final_lr: float = Field(default=2e-4, ge=0)
     save_every: int = Field(default=0, ge=0)
+    stop_after: int | None = Field(default=None, ge=1)
     microbatch: int = Field(default=2048, ge=1)
     routing_bias_speed: float = Field(default=0.0, ge=0)
     threads: int = Field(default=1, ge=1)

@@ -82,10 +82,11 @@ def train_from_nothing(recipe: SftRecipe, store: db.Store, run_id: str, out: Pat
         DeepseekCodec(tokenizer, show_tools=recipe.show_tools), _mixture(recipe.domains), recipe.seed
     )
     schedule = SftConfig(recipe.steps, recipe.dense_steps, recipe.batch, recipe.lr, recipe.final_lr)
-    with progress.stage("cold start", recipe.steps) as update:
-        for step, metrics in enumerate(fine_tune(learner, stream, schedule), start=1):
+    last = min(recipe.steps, recipe.stop_after or recipe.steps)
+    with progress.stage("cold start", last) as update:
+        for step, metrics in enumerate(islice(fine_tune(learner, stream, schedule), last), start=1):
             update(step, f"loss {metrics['loss']:.3f}")
-            if step % 20 == 0 or step == recipe.steps:
+            if step % 20 == 0 or step == last:
                 store.log_metrics(run_id, step, {f"sft/{name}": value for name, value in metrics.items()})
             if recipe.save_every and step % recipe.save_every == 0:
                 save_new_policy(model, tokenizer, out / f"step-{step}", recipe.show_tools, recipe.context)
