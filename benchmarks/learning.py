@@ -41,6 +41,11 @@ def run_seed(seed: int, folder: Path, overrides: list[str]) -> dict[str, Any]:
         check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {"seed": seed, "seconds": round(time.monotonic() - began, 1), **collect(store, found)}
+
+
+def collect(store: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The scores and curves of a finished run."""
     with create_engine(store).connect() as connection:
         rows = connection.execute(
             text("select name, step, value from metrics where run_id = :run order by seq"), {"run": found["run"]}
@@ -49,12 +54,7 @@ def run_seed(seed: int, folder: Path, overrides: list[str]) -> dict[str, Any]:
     for name, step, value in rows:
         if "reward" in name or "pass@1" in name:
             curves.setdefault(name, []).append([step, round(value, 4)])
-    return {
-        "seed": seed,
-        "seconds": round(time.monotonic() - began, 1),
-        "held_out": found["held_out"],
-        "curves": curves,
-    }
+    return {"held_out": found["held_out"], "curves": curves}
 
 
 def table(results: list[dict[str, Any]]) -> str:

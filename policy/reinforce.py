@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..envs.types import Task
@@ -36,6 +36,7 @@ class Pool(Protocol):
 class ReinforceConfig:
     """`group` episodes of each of `tasks` tasks make one update, taken in `minibatches` optimiser steps. `warmup`
     updates raise the learning rate to its full value. `temperature` is the one the pool samples at.
+    `shuffle_rewards` is a control: the same advantages, dealt out at random, so that they carry no information.
     """
 
     updates: int = 40
@@ -46,6 +47,7 @@ class ReinforceConfig:
     warmup: int = 3
     seed: int = 0
     temperature: float = 1.0
+    shuffle_rewards: bool = False
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
 
 
@@ -77,10 +79,19 @@ def reinforce(learner: Learner, pool: Pool, tasks: Sequence[Task], config: Reinf
             items += [(task, played[task.id] + number) for number in range(config.group)]
         episodes = tuple(pool.run(items))
         samples, metrics = samples_of(episodes, config.temperature)
+        if config.shuffle_rewards:
+            samples = dealt_out(rng, samples)
         learner.set_lr(config.lr * min(1.0, step / max(1, config.warmup)))
         metrics |= _learn(learner, rng, samples, config)
         pool.load_weights(weights_of(learner), step)
         yield Update(step, episodes, metrics)
+
+
+def dealt_out(rng: random.Random, samples: Sequence[Sample]) -> list[Sample]:
+    """The same samples with their advantages dealt out at random."""
+    advantages_B = [sample.advantage for sample in samples]
+    rng.shuffle(advantages_B)
+    return [replace(sample, advantage=advantage) for sample, advantage in zip(samples, advantages_B, strict=True)]
 
 
 def weights_of(learner: Learner) -> dict[str, Any]:

@@ -174,6 +174,7 @@ def _reinforce_config(recipe: GrpoRecipe) -> ReinforceConfig:
         minibatches=recipe.minibatches,
         lr=recipe.lr,
         temperature=recipe.temperature,
+        shuffle_rewards=recipe.shuffle_rewards,
         seed=recipe.seed,
         grpo=GrpoConfig(clip=recipe.clip, off_policy=recipe.off_policy),
     )

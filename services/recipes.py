@@ -57,8 +57,8 @@ class SftRecipe(_Strict):
 class GrpoRecipe(_Strict):
     """GRPO from a checkpoint on tasks the platform makes, judged before and after on held-out ones.
 
-    `train_tasks` and `held_out` are per domain. `checkpoint` is a folder, or `coldstart`: the one that ships with the
-    package.
+    `shuffle_rewards` is a control whose rewards carry no information. `train_tasks` and `held_out` are per domain.
+    `checkpoint` is a folder, or `coldstart`: the one that ships with the package.
     """
 
     kind: Literal["grpo"]
@@ -76,6 +76,7 @@ class GrpoRecipe(_Strict):
     lr: float = Field(default=3e-4, gt=0)
     clip: float = Field(default=0.2, gt=0)
     off_policy: float = Field(default=0.5, gt=0)
+    shuffle_rewards: bool = False
     temperature: float = Field(default=1.0, gt=0, le=1.0)
     top_p: float = Field(default=1.0, gt=0, le=1.0)
     turn_tokens: int = Field(default=160, ge=1)
