@@ -10,9 +10,9 @@ SYSTEM := $(VENV)/.system
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-install: $(STAMP) $(SYSTEM)  ## venv in .venv with everything, and the system packages (as root on Debian)
+install: $(STAMP)  ## venv in .venv with everything, and the system packages (as root on Debian)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(SYSTEM)
 	@test -x $(PY) || python3 -m venv $(VENV)
 	$(PIP) install --quiet --upgrade pip
 	$(PIP) install --quiet torch==2.13.0
@@ -20,6 +20,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 $(SYSTEM): scripts/system-packages
+	@mkdir -p $(VENV)
 	@sh scripts/system-packages
 	@touch $@
 
