@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 APT = Path("/etc/apt")
-DEFAULT_MIRROR = "https://deb.debian.org/debian"
+DEFAULT_MIRROR = ""
+"""Leave it to debootstrap, which knows Debian's public mirror."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,8 +151,8 @@ def _bootstrap(definition: ImageDefinition, rootfs: Path, source: Source, progre
     argv = [str(_debootstrap()), "--variant=minbase", f"--cache-dir={debs}", "--merged-usr"]
     if definition.packages:
         argv.append("--include=" + ",".join(sorted(definition.packages)))
-    argv += [definition.suite, str(rootfs), source.mirror]
-    progress(f"debootstrap {definition.name} ({definition.suite} from {source.mirror})")
+    argv += [definition.suite, str(rootfs), *([source.mirror] if source.mirror else [])]
+    progress(f"debootstrap {definition.name} ({definition.suite} from {source.mirror or 'the default mirror'})")
     env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **source.proxy_env}
     last: list[str] = []
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:

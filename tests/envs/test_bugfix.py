@@ -18,7 +18,7 @@ from palestra.envs.bugfix.types import applied
 from palestra.envs.environment import SolverTools
 from palestra.envs.types import Answer, Task, ToolCall, canonical
 from palestra.infra.sandbox.sync import Sandboxes
-from palestra.infra.sandbox.types import SandboxUnavailable
+from palestra.infra.sandbox.types import WORK, SandboxUnavailable
 from palestra.verifiers.junit import parse_junit
 from palestra.verifiers.types import Verdict
 
@@ -174,7 +174,7 @@ def cheats(task: Task) -> dict[str, dict[str, str]]:
         "pytest.ini": {"pytest.ini": "[pytest]\naddopts = --co --junitxml=x.xml\n"},
         "sitecustomize": {"sitecustomize.py": "import os; os._exit(0)\n", f"{package}/../sitecustomize.py": "1"},
         "shadowed unittest": {"unittest.py": "", "unittest/__init__.py": "", "tests/unittest.py": ""},
-        "report written": {"report.xml": "<testsuites/>", "../report.xml": "<testsuites/>", "/work/report.xml": "x"},
+        "report written": {"report.xml": "<testsuites/>", "../report.xml": "<testsuites/>", f"{WORK}/report.xml": "x"},
         "hidden tests replaced": dict.fromkeys(task.key["hidden"], ""),
         "equal to everything": {path: everything},
         "odd paths": {f"{package}/{odd}": "x = 1\n" for odd in ("../x.py", "x" * 300 + ".py", "\ud800.py", "a\nb.py")}

@@ -26,7 +26,7 @@ from palestra.infra.sandbox.homes import leases_root
 from palestra.infra.sandbox.seccomp import program
 from palestra.infra.sandbox.select import open_backend
 from palestra.infra.sandbox.sync import Sandbox, Sandboxes
-from palestra.infra.sandbox.types import FileTooLarge, Limits, PathEscape, SandboxError, SandboxFailed
+from palestra.infra.sandbox.types import WORK, FileTooLarge, Limits, PathEscape, SandboxError, SandboxFailed
 
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 WALLED = [DOCKER, "bwrap"]
@@ -123,8 +123,8 @@ class TestContract:
 
     def test_cwd(self, any_box: Sandbox) -> None:
         any_box.write("deep/er/x", b"")
-        assert any_box.exec("ls", cwd="/work/deep/er").text == "x\n"
-        assert any_box.exec("true", cwd="/work/missing").exit_code == 125
+        assert any_box.exec("ls", cwd=f"{WORK}/deep/er").text == "x\n"
+        assert any_box.exec("true", cwd=f"{WORK}/missing").exit_code == 125
 
     def test_stdin_arrives_and_ends(self, any_box: Sandbox) -> None:
         data = bytes(range(256)) * 100
@@ -155,7 +155,7 @@ class TestContract:
     def test_files_round_trip(self, any_box: Sandbox) -> None:
         data = bytes(range(256)) * 1000
         any_box.write("a/b.bin", data)
-        assert any_box.read("/work/a/b.bin") == data
+        assert any_box.read(f"{WORK}/a/b.bin") == data
         any_box.write("a/b.bin", b"short")
         assert any_box.read("a//./b.bin") == b"short"
         assert any_box.exec("cat a/b.bin && echo more >> a/b.bin").text == "short"
@@ -177,7 +177,7 @@ class TestContract:
                 operation(path)
 
     def test_links_are_not_followed(self, any_box: Sandbox) -> None:
-        any_box.exec("ln -s /etc etc; ln -s /etc/passwd file; ln -s /work/new dangling; ln -s . self")
+        any_box.exec(f"ln -s /etc etc; ln -s /etc/passwd file; ln -s {WORK}/new dangling; ln -s . self")
         for path in ("etc/passwd", "file", "dangling", "self/file", "self/x"):
             with pytest.raises(PathEscape, match="link"):
                 any_box.read(path)
@@ -333,13 +333,13 @@ class TestWalls:
             box.exec(attempt)
             assert b"secret" not in box.exec(attempt).stdout
         assert box.exec(["python3", "/grade/hidden.py"], user="grader").text == "secret\n"
-        assert box.exec("cat /work/answer", user="grader").text == "42"
+        assert box.exec(f"cat {WORK}/answer", user="grader").text == "42"
         assert [entry.name for entry in box.list("/grade")] == ["hidden.py"]
 
     def test_state_lasts_within_a_lease_only(self, walled: Sandboxes) -> None:
         with walled.lease("python", LIMITS) as first:
-            first.exec("echo x > /work/x; echo x > /tmp/x; echo x > /dev/shm/x")
-            assert first.exec("cat /work/x /tmp/x").text == "x\nx\n"
+            first.exec(f"echo x > {WORK}/x; echo x > /tmp/x; echo x > /dev/shm/x")
+            assert first.exec(f"cat {WORK}/x /tmp/x").text == "x\nx\n"
         with walled.lease("python", LIMITS) as second:
             assert second.exec("ls -A /work /tmp /dev/shm").text == "/dev/shm:\n\n/tmp:\n\n/work:\n"
 
