@@ -9,8 +9,9 @@ import json
 from typing import Protocol
 
 from ..envs.types import ToolSchema
-from .encoding import ThinkingMode, render_assistant, render_prompt, render_tool_results
-from .parsing import Parsed, parse_completion
+from .encoding import render_assistant, render_prompt, render_tool_results
+from .grammar import ThinkingMode
+from .parsing import Parsed, parse_pieces
 from .tokenizer import Tokenizer
 from .types import Message
 
@@ -38,9 +39,11 @@ class Codec(Protocol):
 
 
 class DeepseekCodec:
-    """DeepSeek-V3.2's grammar. With `show_tools=False` the tools are not described in the prompt: for small policies
-    that were
-    trained on these very tools, the description would be most of every context.
+    """DeepSeek-V3.2's grammar. What messages, tools and results say is plain text to the policy: special tokens come
+    from the grammar alone, and a completion's structure counts only where it was sampled as special tokens.
+
+    With `show_tools=False` the tools are not described in the prompt: for small policies that were trained on these
+    very tools, the description would be most of every context.
     """
 
     def __init__(self, tokenizer: Tokenizer, thinking_mode: ThinkingMode = "thinking", show_tools: bool = True) -> None:
@@ -55,16 +58,17 @@ class DeepseekCodec:
             if not shown or shown[0]["role"] != "system":
                 shown.insert(0, {"role": "system", "content": ""})
             shown[0]["tools"] = [tool.openai() for tool in tools]
-        return self.tokenizer.encode(render_prompt(shown, thinking_mode=self.thinking_mode))
+        return self.tokenizer.encode_pieces(render_prompt(shown, thinking_mode=self.thinking_mode))
 
     def results(self, results: list[str]) -> list[int]:
-        return self.tokenizer.encode(render_tool_results(results, thinking_mode=self.thinking_mode))
+        return self.tokenizer.encode_pieces(render_tool_results(results, thinking_mode=self.thinking_mode))
 
     def assistant(self, message: Message) -> list[int]:
-        return self.tokenizer.encode(render_assistant(message, thinking_mode=self.thinking_mode))
+        return self.tokenizer.encode_pieces(render_assistant(message, thinking_mode=self.thinking_mode))
 
     def parse(self, tokens: list[int], finished: bool) -> Parsed:
-        return parse_completion(self.tokenizer.decode(tokens), thinking_mode=self.thinking_mode, finished=finished)
+        pieces = self.tokenizer.decode_pieces(tokens)
+        return parse_pieces(pieces, thinking_mode=self.thinking_mode, finished=finished)
 
 
 def assistant_message(

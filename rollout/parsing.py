@@ -1,24 +1,29 @@
 """The tolerant parser: what a model really emitted, as a message or as a classified format error.
 
-`parse_completion` never raises on any text. It reads the grammar of `encoding.py`; where a completion departs from it,
-it repairs what can mean one thing only and says so:
+`parse_completion` never raises on any text. It reads the chat grammar; where a completion departs from it, it repairs
+what can mean one thing only and says so:
 
 * spaces and newlines around tags and tag attributes, after the tool block, and after EOS;
 * an attribute in single quotes;
-* an EOS that is missing although the engine says the completion ended by itself (engines that speak text cut it off).
+* an EOS that is missing although the engine says the completion ended by itself (engines that speak text cut it off);
+* half a character (a lone surrogate) in the reasoning or the content, which becomes U+FFFD.
 
-Everything else is a `FormatError`. Some texts that the strict parser lets through are errors here, because passing them
-on would harm: BOS, EOS, DSML and role tokens inside a parameter, role tokens inside the text, quotes or newlines inside
-a name, and `string="false"` values that are not JSON (RFC 8259: NaN is not). On all other output of `render_assistant`
-both parsers return the same message.
+Everything else is a `FormatError`. Some texts that the strict parser lets through are errors here, because passing
+them on would harm: BOS, EOS, DSML and role tokens inside a parameter, role tokens inside the text, quotes or newlines
+inside a name, half characters inside a call, and `string="false"` values that are not JSON (RFC 8259: NaN is not). On
+all other output of `render_assistant` both parsers return the same message.
+
+`parse_pieces` does the same where token ids are at hand, and also refuses structure that was spelled in plain text: a
+policy that quotes a tool call it has read somewhere does not make it.
 """
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
-from .encoding import (
+from .completions import tool_call
+from .grammar import (
     ASSISTANT,
     BOS,
     CALLS_CLOSE,
@@ -31,52 +36,53 @@ from .encoding import (
     THINK_END,
     USER,
     ThinkingMode,
-    tool_call,
+    Token,
+    shortened,
 )
+from .scanner import FormatError, FormatErrorKind, FormatFault, Parsed, Scanner
 
-FormatErrorKind = Literal[
-    "truncated",  # the completion stops before EOS, or inside a tool block
-    "missing_think_end",  # thinking mode, and no </think> before the answer
-    "bad_tool_block",  # the function_calls tags are wrong, empty, not closed, or missing around an invoke
-    "bad_invoke",  # an invoke tag is wrong or not closed
-    "bad_parameter",  # a parameter tag is wrong or not closed
-    "bad_json",  # a string="false" value is not JSON
-    "duplicate_parameter",  # one parameter twice in one invoke
-    "nested_tag",  # a tag inside a parameter's value
-    "trailing_text",  # text after the tool block or after EOS
-    "special_token_in_content",  # a reserved token in reasoning, content or a value
-]
-
-
-@dataclass(frozen=True)
-class FormatError:
-    """What is wrong with a completion. `position` counts characters of the text; `detail` is one line for the model."""
-
-    kind: FormatErrorKind
-    position: int
-    detail: str
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """Either a message (as the strict parser returns it) or an error; `repaired` names each repair, in order."""
-
-    message: dict[str, Any] | None
-    error: FormatError | None = None
-    repaired: tuple[str, ...] = ()
+__all__ = ["FormatError", "FormatErrorKind", "Parsed", "parse_completion", "parse_pieces"]
 
 
 def parse_completion(text: str, *, thinking_mode: ThinkingMode, finished: bool = True) -> Parsed:
     """Parse a completion. `finished` says that the engine stopped by itself (not by length): only then may EOS lack."""
-    scanner = _Scanner(text)
+    scanner = Scanner(text)
     try:
         message = _parse(scanner, thinking_mode == "thinking", finished)
-    except _FormatFault as fault:
+    except FormatFault as fault:
         return Parsed(None, fault.error, tuple(scanner.repaired))
     return Parsed(message, None, tuple(scanner.repaired))
 
 
-_QUOTED = r"""(?:"([^"\n]*)"|'([^'\n]*)')"""
+def parse_pieces(pieces: Iterable[str], *, thinking_mode: ThinkingMode, finished: bool = True) -> Parsed:
+    """Parse a completion whose special tokens are known: they are of type `Token`, and nothing else is one."""
+    pieces = list(pieces)
+    parsed = parse_completion("".join(pieces), thinking_mode=thinking_mode, finished=finished)
+    spelled = _find_spelled(pieces, thinking_mode == "thinking")
+    if parsed.message is None or spelled is None:
+        return parsed
+    return Parsed(None, spelled, parsed.repaired)
+
+
+def _find_spelled(pieces: list[str], thinking: bool) -> FormatError | None:
+    """The first structure in plain text: where a text parses, that is each DSML and EOS, and one </think>."""
+    structure: set[str] = {EOS, DSML, THINK_END} if thinking else {EOS, DSML}
+    position = 0
+    for piece in pieces:
+        if not isinstance(piece, Token):
+            hits = [(at, token) for token in structure if (at := piece.find(token)) >= 0]
+            if hits:
+                at, token = min(hits)
+                detail = f"{token} spelled in plain text is not the special token"
+                return FormatError("special_token_in_content", position + at, detail)
+        elif piece == THINK_END:
+            structure.discard(THINK_END)
+        position += len(piece)
+    return None
+
+
+_QUOTED = r"""(?:"([^"\n]*)"|'([^'"\n]*)')"""
+_ANY_QUOTED = re.compile(r""""[^"\n]*"?|'[^'\n]*'?""")
 _CALLS_HEAD = f"<{DSML}function_calls"
 _PARAMETER_END = f"</{DSML}parameter"
 _BLOCK_START = re.compile(rf"\s*{_CALLS_HEAD}\s*>\s*")
@@ -86,58 +92,15 @@ _INVOKE_END = re.compile(rf"</{DSML}invoke\s*>\s*")
 _PARAMETER = re.compile(rf"<{DSML}parameter\s+name\s*=\s*{_QUOTED}\s+string\s*=\s*([\"'])(true|false)\3\s*>")
 _PARAMETER_CLOSE = re.compile(rf"{_PARAMETER_END}\s*>\s*")
 _TAG = re.compile(f"</?{DSML}")
+_HALF = re.compile("[\ud800-\udfff]")
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF_ESCAPED = re.compile(f"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}")
 
 _FORBIDDEN_TEXT = (*RESERVED_IN_CONTENT, USER, ASSISTANT)
 _FORBIDDEN_VALUE = (BOS, USER, ASSISTANT)
 
 
-class _FormatFault(Exception):
-    """Carries the first error of a completion out of the parser; never leaves this module."""
-
-    def __init__(self, error: FormatError) -> None:
-        super().__init__(error.detail)
-        self.error = error
-
-
-class _Scanner:
-    """A place in the completion's body (the text before EOS) and the repairs made so far."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-        self.end = len(text)
-        self.open_ended = False  # no EOS: a body that stops early was cut off
-        self.repaired: list[str] = []
-
-    def fail(self, kind: FormatErrorKind, position: int, detail: str) -> NoReturn:
-        raise _FormatFault(FormatError(kind, position, detail))
-
-    def fail_unclosed(self, kind: FormatErrorKind, what: str) -> NoReturn:
-        """The body ended inside `what`: cut off if there was no EOS, else wrong."""
-        if self.open_ended:
-            self.fail("truncated", self.end, f"the text ends inside {what}")
-        self.fail(kind, self.end, f"EOS comes before the end of {what}")
-
-    def find(self, needle: str) -> int:
-        """Where `needle` next begins in the body, or -1."""
-        return self.text.find(needle, self.at, self.end)
-
-    def starts(self, prefix: str) -> bool:
-        return self.text.startswith(prefix, self.at, self.end)
-
-    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        found = pattern.match(self.text, self.at, self.end)
-        if found is not None:
-            self.at = found.end()
-        return found
-
-    def expect_form(self, found: re.Match[str], canonical: str, what: str) -> None:
-        """Note a repair if what was read is not written as the grammar writes it."""
-        if found.group() != canonical:
-            self.repaired.append(f"form of {what}")
-
-
-def _parse(scanner: _Scanner, thinking: bool, finished: bool) -> dict[str, Any]:
+def _parse(scanner: Scanner, thinking: bool, finished: bool) -> dict[str, Any]:
     _find_end(scanner, finished)
     reasoning = _read_reasoning(scanner) if thinking else ""
     content, has_calls = _read_content(scanner)
@@ -145,7 +108,7 @@ def _parse(scanner: _Scanner, thinking: bool, finished: bool) -> dict[str, Any]:
     return {"role": "assistant", "content": content, "reasoning_content": reasoning, "tool_calls": calls}
 
 
-def _find_end(scanner: _Scanner, finished: bool) -> None:
+def _find_end(scanner: Scanner, finished: bool) -> None:
     """Set the body's end at EOS."""
     end = scanner.find(EOS)
     if end >= 0:
@@ -159,10 +122,13 @@ def _find_end(scanner: _Scanner, finished: bool) -> None:
         scanner.fail("truncated", scanner.end, "the completion reached its length limit before EOS")
     else:
         scanner.open_ended = True
+        tail = scanner.text[max(scanner.text.rfind("<"), 0) :]
+        if tail.startswith(("<｜", "</｜")) and _is_cut(tail):
+            scanner.fail("truncated", scanner.end, "the text ends inside a tag")
         scanner.repaired.append("missing EOS")
 
 
-def _read_reasoning(scanner: _Scanner) -> str:
+def _read_reasoning(scanner: Scanner) -> str:
     end, block = scanner.find(THINK_END), scanner.find(_CALLS_HEAD)
     if end < 0 or 0 <= block < end:
         position = block if block >= 0 else scanner.end
@@ -170,10 +136,10 @@ def _read_reasoning(scanner: _Scanner) -> str:
     reasoning = scanner.text[:end]
     _refuse_tokens(scanner, reasoning, 0, _FORBIDDEN_TEXT)
     scanner.at = end + len(THINK_END)
-    return reasoning
+    return _mend_halves(scanner, reasoning, "the reasoning")
 
 
-def _read_content(scanner: _Scanner) -> tuple[str, bool]:
+def _read_content(scanner: Scanner) -> tuple[str, bool]:
     """The content, and whether a tool block follows it; leaves the scanner at the white space before the block."""
     start, block = scanner.at, scanner.find(_CALLS_HEAD)
     end = scanner.end if block < 0 else block
@@ -186,22 +152,32 @@ def _read_content(scanner: _Scanner) -> tuple[str, bool]:
         _fail_tag(scanner, "bad_tool_block", f"tags of a tool call must stand inside {CALLS_OPEN}")
     _refuse_tokens(scanner, content, start, _FORBIDDEN_TEXT)
     scanner.at = start + len(content)
-    return content, block >= 0
+    return _mend_halves(scanner, content, "the content"), block >= 0
 
 
-def _refuse_tokens(scanner: _Scanner, part: str, offset: int, tokens: tuple[str, ...]) -> None:
+def _mend_halves(scanner: Scanner, part: str, what: str) -> str:
+    if _HALF.search(part) is None:
+        return part
+    scanner.repaired.append(f"half a character in {what}")
+    return _HALF.sub("\ufffd", part)
+
+
+def _refuse_tokens(scanner: Scanner, part: str, offset: int, tokens: tuple[str, ...]) -> None:
     hits = [(position, token) for token in tokens if (position := part.find(token)) >= 0]
     if hits:
         position, token = min(hits)
         scanner.fail("special_token_in_content", offset + position, f"the special token {token} inside the text")
 
 
-def _read_block(scanner: _Scanner) -> list[dict[str, Any]]:
+def _refuse_halves(scanner: Scanner, part: str, offset: int) -> None:
+    if half := _HALF.search(part):
+        scanner.fail("half_character", offset + half.start(), "half a character inside a tool call")
+
+
+def _read_block(scanner: Scanner) -> list[dict[str, Any]]:
     start = scanner.find(_CALLS_HEAD)
     opened = scanner.take(_BLOCK_START)
     if opened is None:
-        if start + len(_CALLS_HEAD) == scanner.end:
-            scanner.fail_unclosed("bad_tool_block", "the tool block")
         scanner.fail("bad_tool_block", start, f"a tool block opens with {CALLS_OPEN} alone on its line")
     scanner.expect_form(opened, f"\n\n{CALLS_OPEN}\n", "the tool block's first tag")
     calls: list[dict[str, Any]] = []
@@ -217,76 +193,88 @@ def _read_block(scanner: _Scanner) -> list[dict[str, Any]]:
     return calls
 
 
-def _read_invoke(scanner: _Scanner) -> dict[str, Any]:
+def _read_invoke(scanner: Scanner) -> dict[str, Any]:
     opened = scanner.take(_INVOKE)
     if opened is None:
         _fail_tag(scanner, "bad_invoke", f'expected <{DSML}invoke name="NAME"> or {CALLS_CLOSE}')
-    name = _attribute(scanner, opened.group(1), opened.group(2), opened.start())
+    name = _name(scanner, opened)
     bare = scanner.starts(f"</{DSML}invoke")
-    scanner.expect_form(opened, f'<{DSML}invoke name="{name}">\n' + "\n" * bare, f"the invoke tag of {name!r}")
+    scanner.expect_form(opened, f'<{DSML}invoke name="{name}">\n' + "\n" * bare, f"the invoke tag of {shortened(name)}")
     parameters: dict[str, tuple[str, bool]] = {}
     while (closed := scanner.take(_INVOKE_END)) is None:
         if scanner.at == scanner.end:
-            scanner.fail_unclosed("bad_invoke", f"the invoke {name!r}")
+            scanner.fail_unclosed("bad_invoke", f"the invoke {shortened(name)}")
         _read_parameter(scanner, parameters)
-    scanner.expect_form(closed, f"{INVOKE_CLOSE}\n", f"the end of the invoke {name!r}")
+    scanner.expect_form(closed, f"{INVOKE_CLOSE}\n", f"the end of the invoke {shortened(name)}")
     return tool_call(name, parameters)
 
 
-def _read_parameter(scanner: _Scanner, parameters: dict[str, tuple[str, bool]]) -> None:
+def _read_parameter(scanner: Scanner, parameters: dict[str, tuple[str, bool]]) -> None:
     start, opened = scanner.at, scanner.take(_PARAMETER)
     if opened is None:
         wanted = f'expected <{DSML}parameter name="NAME" string="true|false"> or {INVOKE_CLOSE}'
         _fail_tag(scanner, "bad_parameter" if scanner.starts(f"<{DSML}parameter") else "bad_invoke", wanted)
-    name = _attribute(scanner, opened.group(1), opened.group(2), start)
+    name = _name(scanner, opened)
     is_text = opened.group(4) == "true"
     canonical = f'<{DSML}parameter name="{name}" string="{opened.group(4)}">'
-    scanner.expect_form(opened, canonical, f"the parameter tag of {name!r}")
+    scanner.expect_form(opened, canonical, f"the parameter tag of {shortened(name)}")
     if name in parameters:
-        scanner.fail("duplicate_parameter", start, f"the parameter {name!r} is given twice")
+        scanner.fail("duplicate_parameter", start, f"the parameter {shortened(name)} is given twice")
     value = _read_value(scanner, name)
-    if not is_text and not _is_json(value):
-        scanner.fail("bad_json", opened.end(), f'the value of {name!r} is marked string="false" but is not JSON')
+    if not is_text:
+        _check_json(scanner, name, value, opened.end())
     closed = scanner.take(_PARAMETER_CLOSE)
     if closed is None:
         _fail_tag(scanner, "bad_parameter", f"expected {PARAMETER_CLOSE}")
-    scanner.expect_form(closed, f"{PARAMETER_CLOSE}\n", f"the end of the parameter {name!r}")
+    scanner.expect_form(closed, f"{PARAMETER_CLOSE}\n", f"the end of the parameter {shortened(name)}")
     parameters[name] = (value, is_text)
 
 
-def _read_value(scanner: _Scanner, name: str) -> str:
+def _read_value(scanner: Scanner, name: str) -> str:
     """The raw value; leaves the scanner at its closing tag."""
     start, end = scanner.at, scanner.find(_PARAMETER_END)
     if end < 0:
-        scanner.fail_unclosed("bad_parameter", f"the parameter {name!r}")
+        scanner.fail_unclosed("bad_parameter", f"the parameter {shortened(name)}")
     value = scanner.text[start:end]
     if (nested := value.find(DSML)) >= 0:
-        scanner.fail("nested_tag", start + nested, f"a tag inside the value of {name!r}")
+        scanner.fail("nested_tag", start + nested, f"a tag inside the value of {shortened(name)}")
     _refuse_tokens(scanner, value, start, _FORBIDDEN_VALUE)
+    _refuse_halves(scanner, value, start)
     scanner.at = end
     return value
 
 
-def _attribute(scanner: _Scanner, double: str | None, single: str | None, position: int) -> str:
-    name = double if double is not None else single
-    assert name is not None
-    _refuse_tokens(scanner, name, position, _FORBIDDEN_TEXT)
+def _name(scanner: Scanner, opened: re.Match[str]) -> str:
+    """The name attribute of a tag, in whichever quotes it stands."""
+    group = 1 if opened.group(1) is not None else 2
+    name = opened.group(group)
+    _refuse_tokens(scanner, name, opened.start(group), _FORBIDDEN_TEXT)
+    _refuse_halves(scanner, name, opened.start(group))
     return name
 
 
-def _fail_tag(scanner: _Scanner, kind: FormatErrorKind, wanted: str) -> NoReturn:
+def _fail_tag(scanner: Scanner, kind: FormatErrorKind, wanted: str) -> NoReturn:
     """A tag that does not read as it should, or that the end of a cut text stopped half-way."""
-    if scanner.open_ended and ">" not in scanner.text[scanner.at : scanner.end]:
+    if scanner.open_ended and _is_cut(scanner.text[scanner.at :]):
         scanner.fail("truncated", scanner.end, "the text ends inside a tag")
     scanner.fail(kind, scanner.at, wanted)
 
 
-def _is_json(value: str) -> bool:
+def _is_cut(rest: str) -> bool:
+    """Whether the tag with which a text ends is never closed."""
+    return rest.startswith("<") and ">" not in _ANY_QUOTED.sub("", rest)
+
+
+def _check_json(scanner: Scanner, name: str, value: str, position: int) -> None:
+    escaped = _HALF_ESCAPED.search(value)
     try:
-        json.loads(value, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        read = json.loads(value, parse_constant=_refuse_constant)
+        is_half = escaped is not None and _HALF.search(json.dumps(read, ensure_ascii=False)) is not None
+    except (ValueError, RecursionError) as error:
+        detail = f'the value of {shortened(name)} is marked string="false" but is not JSON: {error}'
+        scanner.fail("bad_json", position, detail)
+    if escaped is not None and is_half:
+        scanner.fail("half_character", position + escaped.start(), f"half a character inside {shortened(name)}")
 
 
 def _refuse_constant(name: str) -> NoReturn:

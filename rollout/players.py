@@ -92,7 +92,7 @@ class TokenPolicy:
         return replace(self.sampling, seed=zlib.crc32(f"{self.sampling.seed}/{task.id}/{sample}".encode()))
 
 
-class ScriptedEngine:
+class ScriptedEngine(Engine):
     """Returns completions written beforehand, in order: the deterministic fake of this folder, and what oracles speak
     through.
     """

@@ -9,22 +9,35 @@ a newline, so that a tiny model can learn to copy it from a tool's result into a
 their attributes, JSON keys) may become one token.
 """
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
-from .encoding import ASSISTANT, BOS, DSML, EOS, THINK, THINK_END, USER
 from .errors import TokenizerError
+from .grammar import ASSISTANT, BOS, DSML, EOS, THINK, THINK_END, TOKENS, USER, Pieces, Token
 
 PAD = "<｜▁pad▁｜>"
 SPECIAL_TOKENS = (BOS, EOS, PAD, USER, ASSISTANT, THINK, THINK_END, DSML)
 FILE_NAME = "tokenizer.json"
+
+HALF_CHARACTER = "\udcff"
+_HALVES = "palestra.half-characters"
+
+
+def _half_character(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return HALF_CHARACTER, error.end
+
+
+codecs.register_error(_HALVES, _half_character)
 
 _PIECES = "|".join(
     (
@@ -75,12 +88,24 @@ class Tokenizer:
         (target / "tokenizer_config.json").write_text(json.dumps(config, ensure_ascii=False, indent=2), "utf-8")
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`; nothing is added. Lone surrogates, which UTF-8 cannot hold, become U+FFFD."""
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        """The ids of `text`; nothing is added, and what spells a special token becomes one: for trusted text only.
+
+        Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
+        """
+        ids: list[int] = self._backend.encode(_encodable(text), add_special_tokens=False).ids
+        return ids
+
+    def encode_pieces(self, pieces: Iterable[str]) -> list[int]:
+        """The ids of a rendered conversation: special tokens come from pieces of type `Token` and from nowhere else.
+
+        The same as `encode` of the joined pieces, except where plain text spells a special token.
+        """
+        ids: list[int] = []
+        for is_token, group in groupby(pieces, lambda piece: isinstance(piece, Token)):
+            if is_token:
+                ids += map(self.token_id, group)
+            else:
+                ids += self._encode_plain("".join(group))
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -89,6 +114,20 @@ class Tokenizer:
         Raises TokenizerError for an id outside the vocabulary.
         """
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+
+    def decode_pieces(self, ids: Sequence[int]) -> Pieces:
+        """`decode`, cut at the grammar's special tokens, which are of type `Token`.
+
+        Half a character is not U+FFFD, which a text may well hold, but the lone surrogate `HALF_CHARACTER`.
+        Raises TokenizerError for an id outside the vocabulary.
+        """
+        pieces: Pieces = []
+        for is_token, group in groupby(ids, self._grammar_tokens.__contains__):
+            if is_token:
+                pieces += map(self._grammar_tokens.__getitem__, group)
+            else:
+                pieces.append(b"".join(map(self.token_bytes, group)).decode("utf-8", _HALVES))
+        return pieces
 
     def token_bytes(self, token_id: int) -> bytes:
         """The UTF-8 bytes, perhaps part of a character, that a token stands for."""
@@ -141,6 +180,24 @@ class Tokenizer:
     def dsml_id(self) -> int:
         return self.token_id(DSML)
 
+    def _encode_plain(self, text: str) -> list[int]:
+        ids: list[int] = self._plain_backend.encode(_encodable(text), add_special_tokens=False).ids
+        return ids
+
+    @cached_property
+    def _plain_backend(self) -> Any:
+        """The backend without added tokens: to it every text is plain. It shares the model, not a copy."""
+        plain = Backend(self._backend.model)
+        if self._backend.normalizer is not None:
+            plain.normalizer = self._backend.normalizer
+        plain.pre_tokenizer = self._backend.pre_tokenizer
+        return plain
+
+    @cached_property
+    def _grammar_tokens(self) -> dict[int, Token]:
+        found = {self._backend.token_to_id(token): token for token in TOKENS.values()}
+        return {token_id: token for token_id, token in found.items() if token_id is not None}
+
     @cached_property
     def _bytes_of(self) -> dict[int, bytes]:
         """Of each id, its bytes: an added token stands for itself, any other spells bytes as characters."""
@@ -148,6 +205,14 @@ class Tokenizer:
         vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=False)
         spelled = {i: _spelled_bytes(token) for token, i in vocabulary.items() if i not in added}
         return spelled | added
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:

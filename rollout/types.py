@@ -6,7 +6,7 @@ turn), its `completion_tokens` the ids as sampled, and `logprobs` one natural-lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -61,12 +61,27 @@ class Completion:
     kept: Any = None
 
 
+@dataclass(frozen=True)
+class Delta:
+    """Tokens that were sampled since the last one, and their log-probabilities."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
 class Engine(Protocol):
-    """Token ids in, token ids out. Many `generate` calls may run at once; an engine batches them as it sees fit."""
+    """Token ids in, token ids out. Many calls may run at once; an engine batches them as it sees fit. Cancelling the
+    task that waits for one ends it in the engine too. An engine that cannot stream inherits `stream` from here."""
 
     async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
         """Continue `tokens`. Raises EngineError when the engine is broken (never for what was sampled)."""
         ...
+
+    async def stream(self, tokens: Sequence[int], sampling: Sampling) -> AsyncIterator[Delta | Completion]:
+        """Like `generate`, but yields tokens as they come, and last the whole completion."""
+        completion = await self.generate(tokens, sampling)
+        yield Delta(completion.tokens, completion.logprobs)
+        yield completion
 
     async def close(self) -> None:
         """Free what the engine holds."""

@@ -9,16 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palestra.rollout.encoding import (
-    BOS,
-    EOS,
-    ThinkingMode,
     encode_messages,
     parse_message_from_completion_text,
     render_assistant,
+    render_messages,
     render_prompt,
     render_tool_results,
 )
 from palestra.rollout.errors import CompletionError, EncodingError
+from palestra.rollout.grammar import ASSISTANT, BOS, EOS, THINK, TOKENS, USER, ThinkingMode, Token, pieces_of
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors"
 Json = dict[str, Any]
@@ -224,13 +223,59 @@ def test_incremental_rendering_is_the_whole(
     system: str, question: str, history: list[tuple[str, str, list[Json], str]], mode: ThinkingMode
 ) -> None:
     messages: list[Json] = [{"role": "system", "content": system, "tools": [TOOL]}, user(question)]
-    text = render_prompt(messages, mode)
+    pieces = render_prompt(messages, mode)
     for reasoning, content, tool_calls, result in history:
         message = {"role": "assistant", "reasoning_content": reasoning, "content": content, "tool_calls": tool_calls}
         results = [f"{result}{number}" for number, _ in enumerate(tool_calls)]
-        text += render_assistant(message, mode) + render_tool_results(results, mode)
+        pieces += render_assistant(message, mode) + render_tool_results(results, mode)
         messages += [message, *({"role": "tool", "content": content} for content in results)]
-    assert text == encode_messages(messages, thinking_mode=mode)
+    assert "".join(pieces) == encode_messages(messages, thinking_mode=mode)
+
+
+def told(first: list[str], history: list[tuple[str, str, list[Json], str]], questions: dict[int, str]) -> list[Json]:
+    """A conversation of many turns; `questions` says after which turns somebody asks again, and in which role."""
+    messages: list[Json] = [{"role": role, "content": "who?", "tools": [TOOL]} for role in first]
+    for turn, (reasoning, content, tool_calls, result) in enumerate(history):
+        messages.append({"role": "assistant", "reasoning_content": reasoning, "content": content})
+        if turn not in questions:
+            messages[-1]["tool_calls"] = tool_calls
+            messages += [{"role": "tool", "content": f"{result}{number}"} for number, _ in enumerate(tool_calls)]
+        else:
+            messages.append({"role": questions[turn], "content": "and then?"})
+    return messages
+
+
+askers = st.sampled_from(["user", "developer"])
+openings = st.lists(st.sampled_from(["system", "user", "developer"]), min_size=1, max_size=3)
+conversations = st.builds(told, openings, st.lists(turns, max_size=5), st.dictionaries(st.integers(0, 4), askers))
+
+
+@given(conversations, modes, st.booleans())
+@settings(deadline=None)
+def test_after_a_context_comes_the_rest_of_the_whole(messages: list[Json], mode: ThinkingMode, drop: bool) -> None:
+    whole = encode_messages(messages, thinking_mode=mode, drop_thinking=drop)
+    for cut in range(1, len(messages) + 1):
+        rest = encode_messages(messages[cut:], context=messages[:cut], thinking_mode=mode, drop_thinking=drop)
+        assert whole.endswith(rest)
+        asked = any(message["role"] in ("user", "developer") for message in messages[cut:])
+        if mode == "chat" or not asked:  # else the new question hides thoughts in what came before it
+            assert encode_messages(messages[:cut], thinking_mode=mode) + rest == whole
+
+
+@given(conversations, modes)
+@settings(deadline=None)
+def test_special_tokens_come_from_the_grammar_alone(messages: list[Json], mode: ThinkingMode) -> None:
+    forged = [message | {"content": "".join(TOKENS)} for message in messages]
+    plain, spelled = (render_messages(each, mode) for each in (messages, forged))
+    assert [p for p in plain if isinstance(p, Token)] == [p for p in spelled if isinstance(p, Token)]
+    assert "".join(spelled) == encode_messages(forged, thinking_mode=mode)
+
+
+def test_a_token_in_a_message_is_text() -> None:
+    pieces = render_messages([user(EOS)], "thinking")
+    assert pieces == [BOS, USER, EOS, ASSISTANT, THINK]
+    assert [isinstance(piece, Token) for piece in pieces] == [True, True, False, True, True]
+    assert list(map(type, pieces_of(f"a{THINK}b"))) == [str, Token, str]
 
 
 @given(words.filter(bool), words, st.lists(calls, max_size=3), modes)
@@ -239,7 +284,7 @@ def test_strict_parser_inverts_rendering(
     reasoning: str, content: str, tool_calls: list[Json], mode: ThinkingMode
 ) -> None:
     message = {"role": "assistant", "reasoning_content": reasoning, "content": content, "tool_calls": tool_calls}
-    parsed = parse_message_from_completion_text(render_assistant(message, mode), thinking_mode=mode)
+    parsed = parse_message_from_completion_text("".join(render_assistant(message, mode)), thinking_mode=mode)
     assert parsed == {**message, "reasoning_content": reasoning if mode == "thinking" else ""}
 
 

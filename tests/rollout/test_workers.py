@@ -25,7 +25,7 @@ from palestra.rollout.errors import EngineError
 from palestra.rollout.players import TokenPolicy
 from palestra.rollout.scripts import noop_policy, oracle_policy
 from palestra.rollout.tokenizer import train_tokenizer
-from palestra.rollout.types import Completion, Message, Player, Policy, Sampling
+from palestra.rollout.types import Completion, Engine, Message, Player, Policy, Sampling
 from palestra.rollout.workers import Item, PoolConfig, RolloutPool
 
 CONFIG = PoolConfig(workers=2, chunk=4, cpus_per_worker=0.5)
@@ -125,7 +125,7 @@ class Slow:
         return TokenPolicy("slow", _Stalled(self.folder), codec(), Sampling())
 
 
-class _Stalled:
+class _Stalled(Engine):
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._first = True
