@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 APT = Path("/etc/apt")
+SNAPSHOTS = "http://snapshot.debian.org/archive/debian"
 DEFAULT_MIRROR = ""
 """Leave it to debootstrap, which knows Debian's public mirror."""
 
@@ -22,8 +23,11 @@ class Source:
     proxy_env: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_source(suite: str, apt: Path = APT) -> Source:
-    """The first mirror of the machine that has this suite's `main`, else Debian's public one."""
+def find_source(suite: str, apt: Path = APT, snapshot: str = "") -> Source:
+    """The first mirror of the machine that has this suite's `main`, else Debian's public one; for a `snapshot` (a time
+    like 20250520T000000Z) Debian's archive of that time."""
+    if snapshot:
+        return Source(f"{SNAPSHOTS}/{snapshot}", _proxies())
     mirrors = [uri for uri, suites in _entries(apt) if suite in suites]
     return Source(mirrors[0] if mirrors else DEFAULT_MIRROR, _proxies())
 

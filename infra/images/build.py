@@ -1,36 +1,36 @@
 """Build images into a content-addressed cache, and hand them to an engine.
 
-`ensure_image` makes `CACHE/NAME-DIGEST/rootfs` with debootstrap (as root on Debian), once, however many processes
-ask at the same time. `ensure_engine_image` gives the engine `palestra/NAME:DIGEST`, imported from that directory,
-or built from the registry's `debian:SUITE-slim` where debootstrap cannot run. CACHE is `$PALESTRA_CACHE/images`, by
-default `~/.cache/palestra/images`.
+`ensure_image` makes `CACHE/NAME-DIGEST/rootfs` and `manifest.json` beside it (as root on Debian), once, however many
+processes ask at the same time. `ensure_engine_image` gives the engine `palestra/NAME:DIGEST`, imported from that
+directory, or built from the registry's `debian:SUITE-slim` where no root file system can be built. CACHE is
+`$PALESTRA_CACHE/images`, by default `~/.cache/palestra/images`.
 """
 
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .apt import Source, find_source
+from . import debian, engine, manifest, tree
+from .apt import find_source
 from .definitions import BuildFailed, ImageDefinition, ImageError, load, names
+from .manifest import Manifest
+from .tidy import furnish, tidy
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 Progress = Callable[[str], None]
-_TRASH = ("usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/log")
-_EMPTIED = ("var/cache/apt", "var/lib/apt/lists", "var/cache/debconf", "tmp", "run")
-_PEOPLE = (("agent", 1000), ("grader", 1001))
-_NEEDED = "as root: apt-get install -y debootstrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,11 @@ class BuiltImage:
     def reference(self) -> str:
         """The engine's name for it."""
         return f"palestra/{self.tag}"
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What it holds; None where only the engine has it. Raises BuildFailed if the file is damaged."""
+        return manifest.read(self.rootfs.parent) if self.rootfs else None
 
 
 def cache_root() -> Path:
@@ -67,27 +72,41 @@ def list_images() -> tuple[BuiltImage, ...]:
 
 def why_not_debootstrap() -> str | None:
     """None if this process can build root file systems, else one line with the remedy."""
-    if os.getuid() != 0:
-        return (
-            "building a root file system needs root: run as root, or let Docker build from the registry's debian image"
-        )
-    if _debootstrap() is None:
-        return f"debootstrap is not installed; {_NEEDED}"
-    return None
+    return debian.why_not()
 
 
 def ensure_image(name: str, progress: Progress = lambda line: None) -> BuiltImage:
-    """The built image, made now if need be (about half a minute plus the download). Raises UnknownImage, ImageError,
-    BuildFailed."""
+    """The built image, made now if need be (half a minute for `base`, ten seconds more on it). Raises UnknownImage,
+    ImageError, BuildFailed."""
     definition = load(name)
     if built := find_image(name):
         return built
     if reason := why_not_debootstrap():
         raise ImageError(f"image {name!r} is not built: {reason}")
-    with _locked(definition, "build"):
+    if definition.parent:
+        ensure_image(definition.parent.name, progress)
+    with _locked(f"{_home(definition).name}.build"):
         if built := find_image(name):
             return built
-        return _build(definition, progress)
+        with _built(definition, progress) as made:
+            made.rename(_home(definition))
+    progress(f"built {_home(definition)}")
+    return BuiltImage(name, definition.tag, _home(definition) / "rootfs")
+
+
+def check_image(name: str, progress: Progress = lambda line: None) -> str | None:
+    """Build a second time beside the first: None if both are the same to the byte, else the first difference in one
+    line. The parent is taken as it is: check it by its own name. Raises UnknownImage, ImageError, BuildFailed."""
+    first = ensure_image(name, progress)
+    assert first.rootfs is not None
+    assert first.manifest is not None
+    if reason := why_not_debootstrap():
+        raise ImageError(f"image {name!r} cannot be built again: {reason}")
+    definition = load(name)
+    with _locked(f"{_home(definition).name}.build"), _built(definition, progress) as home:
+        if moved := manifest.moved_packages(first.manifest, manifest.read(home)):
+            return f"the packages have moved since the first build: {moved}"
+        return tree.first_difference(tree.entries(first.rootfs), tree.entries(home / "rootfs"))
 
 
 def ensure_engine_image(client: DockerClient, name: str, progress: Progress = lambda line: None) -> str:
@@ -95,7 +114,7 @@ def ensure_engine_image(client: DockerClient, name: str, progress: Progress = la
     from docker.errors import APIError, BuildError, ImageNotFound
 
     definition = load(name)
-    with _locked(definition, "engine"):
+    with _locked(f"{_home(definition).name}.engine"):
         try:
             client.images.get(definition.reference)
             return definition.reference
@@ -103,11 +122,14 @@ def ensure_engine_image(client: DockerClient, name: str, progress: Progress = la
             progress(f"{definition.reference} is not in the engine yet")
         try:
             if find_image(name) is None and why_not_debootstrap() is not None:
-                _build_in_engine(client, definition, progress)
+                engine.build_from_registry(client, definition, progress)
             else:
-                _import(client, definition, ensure_image(name, progress), progress)
+                rootfs = ensure_image(name, progress).rootfs
+                assert rootfs is not None
+                engine.import_tree(client, definition, rootfs, progress)
         except (APIError, BuildError) as error:
-            raise BuildFailed(f"the engine could not make {definition.reference}: {error}; {_NEEDED}") from error
+            reason = f"the engine could not make {definition.reference}: {error}"
+            raise BuildFailed(f"{reason}; {debian.REMEDY}") from error
     return definition.reference
 
 
@@ -116,93 +138,61 @@ def _home(definition: ImageDefinition) -> Path:
 
 
 @contextmanager
-def _locked(definition: ImageDefinition, purpose: str) -> Iterator[None]:
+def _locked(name: str) -> Iterator[None]:
     cache_root().mkdir(parents=True, exist_ok=True)
-    with open(cache_root() / f"{definition.name}-{definition.digest}.{purpose}.lock", "w") as file:
+    with open(cache_root() / f"{name}.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _debootstrap() -> str | None:
-    return shutil.which("debootstrap", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
-
-
-def _build(definition: ImageDefinition, progress: Progress) -> BuiltImage:
+@contextmanager
+def _built(definition: ImageDefinition, progress: Progress) -> Iterator[Path]:
+    """A finished build in a directory of its own, which is gone afterwards unless it was renamed."""
     home = _home(definition)
     for left in cache_root().glob(f".{home.name}.*"):  # of a builder that was killed: we hold the lock
         shutil.rmtree(left)
     temporary = cache_root() / f".{home.name}.{uuid4().hex[:8]}"
-    rootfs = temporary / "rootfs"
-    rootfs.mkdir(parents=True)
+    temporary.mkdir()
     try:
-        _bootstrap(definition, rootfs, find_source(definition.suite), progress)
-        _finish(rootfs)
+        _make(definition, temporary, progress)
         temporary.chmod(0o755)
-        temporary.rename(home)
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    progress(f"built {home / 'rootfs'}")
-    return BuiltImage(definition.name, definition.tag, home / "rootfs")
 
 
-def _bootstrap(definition: ImageDefinition, rootfs: Path, source: Source, progress: Progress) -> None:
-    debs = cache_root() / "debs" / definition.suite
-    debs.mkdir(parents=True, exist_ok=True)
-    argv = [str(_debootstrap()), "--variant=minbase", f"--cache-dir={debs}", "--merged-usr"]
-    if definition.packages:
-        argv.append("--include=" + ",".join(sorted(definition.packages)))
-    argv += [definition.suite, str(rootfs), *([source.mirror] if source.mirror else [])]
-    progress(f"debootstrap {definition.name} ({definition.suite} from {source.mirror or 'the default mirror'})")
-    env = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **source.proxy_env}
-    last: list[str] = []
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            last = [*last[-4:], line.strip()]
-            progress(line.strip())
-    if process.returncode != 0:
-        raise BuildFailed(f"debootstrap of {definition.name!r} ended with {process.returncode}: {' | '.join(last)}")
+def _make(definition: ImageDefinition, home: Path, progress: Progress) -> None:
+    started = time.time()
+    rootfs = home / "rootfs"
+    source = find_source(definition.suite, snapshot=definition.snapshot)
+    with _locked("packages"):  # the cache of packages belongs to one apt or debootstrap at a time
+        if definition.parent is None:
+            debian.bootstrap(definition, rootfs, source, cache_root(), progress)
+            furnish(rootfs)
+        else:
+            _copy(_home(definition.parent) / "rootfs", rootfs)
+            debian.install(definition, rootfs, source, cache_root(), progress)
+    debian.point_apt(rootfs, definition.suite)
+    packages = debian.installed(rootfs)
+    tidy(rootfs, definition.remove, started - 1)
+    progress(f"digest of {rootfs}")
+    found = tree.entries(rootfs)
+    Manifest(
+        tag=definition.tag,
+        tree=tree.digest(found),
+        size=tree.size(rootfs),
+        paths=len(found),
+        suite=definition.suite,
+        mirror=source.mirror,
+        parent=definition.parent.tag if definition.parent else "",
+        built=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(time.time() - started, 1),
+        packages=packages,
+    ).save(home)
 
 
-def _finish(rootfs: Path) -> None:
-    """Take out what a sandbox never needs and put in its two people and three places."""
-    for name in _TRASH + _EMPTIED:
-        shutil.rmtree(rootfs / name, ignore_errors=True)
-    for name in ("var/log", *_EMPTIED, "work", "grade"):
-        (rootfs / name).mkdir(parents=True, exist_ok=True)
-    (rootfs / "tmp").chmod(0o1777)
-    (rootfs / "grade").chmod(0o700)
-    for person, id in _PEOPLE:
-        for file, line in (("passwd", f"{person}:x:{id}:{id}::/work:/bin/sh\n"), ("group", f"{person}:x:{id}:\n")):
-            with open(rootfs / "etc" / file, "a") as names_file:
-                names_file.write(line)
-    for name in ("etc/machine-id", "etc/hostname", "etc/resolv.conf"):
-        (rootfs / name).write_text("")
-    rootfs.chmod(0o755)
-
-
-def _import(client: DockerClient, definition: ImageDefinition, built: BuiltImage, progress: Progress) -> None:
-    progress(f"importing {definition.reference}")
-    argv = ["tar", "-C", str(built.rootfs), "--one-file-system", "--exclude=./dev/*", "-c", "."]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as tar:
-        assert tar.stdout is not None
-        client.api.import_image_from_stream(
-            tar.stdout, repository=f"palestra/{definition.name}", tag=definition.digest, changes=["WORKDIR /work"]
-        )
-    if tar.returncode != 0:
-        client.images.remove(definition.reference)
-        raise BuildFailed(f"tar of {built.rootfs} ended with {tar.returncode}")
-
-
-def _build_in_engine(client: DockerClient, definition: ImageDefinition, progress: Progress) -> None:
-    progress(f"building {definition.reference} from debian:{definition.suite}-slim")
-    client.images.build(fileobj=io.BytesIO(dockerfile(definition).encode()), tag=definition.reference, rm=True)
-
-
-def dockerfile(definition: ImageDefinition) -> str:
-    """The same image for an engine that can reach a registry."""
-    install = "apt-get update && apt-get install -y --no-install-recommends " + " ".join(sorted(definition.packages))
-    steps = [install + " && rm -rf /var/lib/apt/lists/*"] if definition.packages else []
-    steps += [f"groupadd -g {id} {name} && useradd -u {id} -g {id} -d /work {name}" for name, id in _PEOPLE]
-    steps.append("mkdir -p /work /grade && chmod 700 /grade")
-    return "\n".join([f"FROM debian:{definition.suite}-slim", *(f"RUN {step}" for step in steps), "WORKDIR /work", ""])
+def _copy(parent: Path, rootfs: Path) -> None:
+    argv = ["cp", "--archive", "--reflink=auto", str(parent), str(rootfs)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise BuildFailed(f"cannot copy {parent}: {done.stderr.strip()}")

@@ -1,16 +1,11 @@
-"""The blocking half of the `docker` backend: what is asked of the engine, and the threads it is asked from."""
+"""What the `docker` backend asks of the engine; every call here blocks."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
 
 import requests
 from docker import DockerClient
@@ -20,40 +15,23 @@ from docker.types import LogConfig, Ulimit
 from ..images.build import why_not_debootstrap
 from ..images.definitions import load, names
 from . import owner as owners
-from .types import GRADE, TMP, WORK, LeaseInfo, Limits, SandboxFailed
+from .seccomp import container_profile
 
-T = TypeVar("T")
-_LABEL = "palestra."
+_OWNER = "palestra.owner"
+SOCKET = "control"
 START = "as root: apt-get install -y docker.io && (setsid dockerd >/var/log/dockerd.log 2>&1 &)"
-# Processes that the engine needs inside to start a command, beyond the command's own limit.
-_ENGINE_PROCESSES = 64
-_SHM_BYTES = 64 << 20
 BROKEN = (DockerException, requests.RequestException, OSError)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A client and the threads that its blocking calls run in."""
-
-    client: DockerClient
-    threads: ThreadPoolExecutor
-
-    async def call(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run a blocking engine call; raises SandboxFailed when the engine refuses or does not answer."""
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self.threads, partial(work, *args, **kwargs))
-        except BROKEN as error:
-            raise SandboxFailed(f"the Docker engine failed: {error}") from error
+_MAX_PROCESSES = 200_000
 
 
 def open_client() -> DockerClient:
     """A client whose engine has answered; raises one of `BROKEN`."""
     host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    if host.startswith("unix://"):  # where nobody answers, the SDK would leave its socket open
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(host.removeprefix("unix://"))
-    client = DockerClient.from_env(max_pool_size=64, timeout=120)
+    if not host.startswith("unix://"):
+        raise DockerException(f"DOCKER_HOST is {host!r}: leases need an engine on this machine, unix:///PATH")
+    with socket.socket(socket.AF_UNIX) as probe:  # where nobody answers, the SDK would leave its socket open
+        probe.connect(host.removeprefix("unix://"))
+    client = DockerClient.from_env(max_pool_size=8, timeout=120)
     try:
         client.ping()
     except BROKEN:
@@ -68,68 +46,72 @@ def first_line(error: Exception) -> str:
 
 
 def start(
-    client: DockerClient, name: str, reference: str, first_uid: int, limits: Limits, labels: Mapping[str, str]
+    client: DockerClient, reference: str, home: Path, warden: Path, first_uid: int, groups: tuple[Path, ...]
 ) -> None:
-    """Make and start the locked-down container of a lease."""
-    disk = f"rw,exec,nosuid,nodev,size={limits.disk_bytes}"
-    container = client.containers.create(
-        reference,
-        ["sleep", "infinity"],
-        name=name,
-        hostname="sandbox",
-        user="0:0",
-        init=True,
+    """Make and start the outer wall of an image; it is named after its home."""
+    inside = [f"/lease/cg/{index}" for index in range(len(groups))]
+    binds = [f"{warden}:/lease/warden:ro", f"{home}:/lease/home"]
+    binds += [f"{folder}:{place}:rw" for folder, place in zip(groups, inside, strict=True)]
+    host = client.api.create_host_config(
+        binds=binds,
+        tmpfs={"/lease": "rw,exec,nosuid,nodev,size=1m,mode=0755"},
+        auto_remove=True,
         network_mode="none",
         cap_drop=["ALL"],
-        security_opt=["no-new-privileges:true"],
+        cap_add=["SETUID", "SETGID", "CHOWN"],
+        # Unconfined where AppArmor is on: its profile forbids every mount, also those in the warden's own namespace.
+        security_opt=["no-new-privileges:true", "apparmor=unconfined", f"seccomp={container_profile()}"],
         read_only=True,
-        tmpfs={
-            WORK: f"{disk},mode=0755,uid={first_uid},gid={first_uid}",
-            TMP: f"{disk},mode=1777,uid={first_uid},gid={first_uid}",
-            GRADE: f"{disk},mode=0700,uid={first_uid + 1},gid={first_uid + 1}",
-        },
-        mem_limit=limits.memory_bytes,
-        memswap_limit=limits.memory_bytes,
-        nano_cpus=int(min(limits.cpus, os.cpu_count() or 1) * 1e9),
-        pids_limit=limits.processes + _ENGINE_PROCESSES,
-        shm_size=_SHM_BYTES,
-        ulimits=[
-            Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
-            Ulimit(name="nproc", soft=limits.processes, hard=limits.processes),
-            Ulimit(name="core", soft=0, hard=0),
-        ],
-        log_config=LogConfig(type=LogConfig.types.NONE),
-        labels={_LABEL + key: value for key, value in labels.items()},
+        pids_limit=_MAX_PROCESSES,
+        ulimits=[Ulimit(name="core", soft=0, hard=0)],
+        log_config=LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"}),
+    )
+    # A new /proc may be mounted only where all of the present one is in sight; leases get a new one.
+    host["MaskedPaths"], host["ReadonlyPaths"] = [], []
+    host["CgroupnsMode"] = "host"
+    made = client.api.create_container(
+        reference,
+        ["outer", f"/lease/home/{SOCKET}", str(first_uid), home.name, *inside],
+        entrypoint=["/lease/warden"],
+        name=home.name,
+        hostname="sandbox",
+        user="0:0",
+        host_config=host,
+        labels={_OWNER: owners.mark()},
     )
     try:
-        container.start()
+        client.api.start(made["Id"])
     except BaseException:
-        remove(client, name)
+        remove(client, home.name)
         raise
 
 
+def last_words(client: DockerClient, name: str) -> str:
+    """The last line that a container's warden wrote."""
+    try:
+        text: bytes = client.api.logs(name, tail=1)
+    except APIError:
+        return "it ended at once"
+    return text.decode("utf-8", "replace").strip() or "it says nothing"
+
+
 def remove(client: DockerClient, name: str) -> None:
-    """Remove a container, running or not; fine if it is gone."""
+    """Remove a container, running or not; returns when it is gone."""
     try:
         client.api.remove_container(name, force=True, v=True)
     except NotFound:
         return
     except APIError as error:
-        if error.status_code != 409:  # 409: somebody else, a reaper say, is removing it just now
+        if error.status_code != 409:
             raise
+        with contextlib.suppress(NotFound):  # 409: the engine itself, or a reaper, is removing it just now
+            client.api.wait(name, condition="removed", timeout=60)
 
 
-def list_leases(client: DockerClient) -> tuple[LeaseInfo, ...]:
-    """Every container that carries our labels."""
-    found = []
-    for item in client.api.containers(all=True, filters={"label": _LABEL + "owner"}):
-        labels: dict[str, str] = item["Labels"]
-        owner = labels[_LABEL + "owner"]
-        with contextlib.suppress(ValueError):  # a deadline that is not a number is not ours
-            deadline = float(labels[_LABEL + "deadline"])
-            name = item["Names"][0].lstrip("/")
-            found.append(LeaseInfo(name, "docker", item["Image"], owner, deadline, owners.is_alive(owner)))
-    return tuple(found)
+def orphans(client: DockerClient) -> tuple[str, ...]:
+    """Containers with our label whose owner is gone."""
+    found = client.api.containers(all=True, filters={"label": _OWNER})
+    return tuple(item["Names"][0].lstrip("/") for item in found if not owners.is_alive(item["Labels"][_OWNER]))
 
 
 def present_image(client: DockerClient) -> str | None:

@@ -10,6 +10,7 @@ from ..images.build import find_image, why_not_debootstrap
 from ..images.definitions import names
 from .select import BACKENDS, ISOLATING
 from .types import Backend
+from .warden.build import why_not_warden
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ def why_not(backend_name: str) -> str | None:
 
 
 def diagnose() -> list[Finding]:
-    """Every isolating backend, debootstrap, and each image."""
+    """Every isolating backend, the compiler for the supervisor, debootstrap, and each image."""
     findings = [_backend(name) for name in ISOLATING]
+    findings.append(_finding("sandbox supervisor", why_not_warden(), "compiled, or there is a C compiler"))
     reason = why_not_debootstrap()
     findings.append(_finding("debootstrap", reason, shutil.which("debootstrap") or "/usr/sbin/debootstrap"))
     for name in names():

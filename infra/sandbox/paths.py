@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,9 @@ def split(path: str) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class LeaseFiles:
-    """The roots of one lease as host directories; `owners` gives new files their uid (None: leave as created)."""
+    """The roots of one lease as host directories."""
 
     roots: Mapping[str, Path]
-    owners: Mapping[str, int | None]
 
     def read(self, path: str) -> bytes:
         """See `Lease.read`."""
@@ -69,7 +68,6 @@ class LeaseFiles:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise OSError(22, "Not a regular file", path)
                 os.ftruncate(fd, 0)
-                self._own(fd, root)
                 file.write(data)
 
     def entries(self, path: str) -> tuple[Entry, ...]:
@@ -92,27 +90,14 @@ class LeaseFiles:
         try:
             for part in parts[:-1]:
                 if make:
-                    self._make(part, fd, root)
+                    with suppress(FileExistsError):
+                        os.mkdir(part, 0o755, dir_fd=fd)
                 below = _open(part, _DIRECTORY, fd, path)
                 os.close(fd)
                 fd = below
             yield fd
         finally:
             os.close(fd)
-
-    def _make(self, name: str, parent: int, root: str) -> None:
-        try:
-            os.mkdir(name, 0o755, dir_fd=parent)
-        except FileExistsError:
-            return
-        owner = self.owners[root]
-        if owner is not None:
-            os.chown(name, owner, owner, dir_fd=parent, follow_symlinks=False)
-
-    def _own(self, fd: int, root: str) -> None:
-        owner = self.owners[root]
-        if owner is not None:
-            os.fchown(fd, owner, owner)
 
 
 def kind_of(mode: int) -> Kind:

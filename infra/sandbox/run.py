@@ -1,4 +1,4 @@
-"""Run one host process with bounded output and time: what the `bwrap` and `process` backends share."""
+"""Run one process of the host with bounded output and time, for the `process` backend."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .types import Ended, ExecResult
+from .types import Chunk, Ended, ExecResult
 
 _DRAIN_SECONDS = 2.0
+Sink = Callable[[Chunk], Awaitable[None]]
 
 
 @dataclass
@@ -49,29 +50,28 @@ async def run(
     cwd: str | None,
     stdin: bytes,
     bounds: Bounds,
-    pass_fds: Sequence[int] = (),
-    stop: asyncio.Event | None = None,
+    sink: Sink | None = None,
 ) -> ExecResult:
-    """Run argv in a process group of its own, which is killed at the end whatever happens. Setting `stop` ends it
-    early, as a timeout would. Raises OSError if it cannot be started."""
+    """Run argv in a process group of its own, which is killed at the end whatever happens. A `sink` gets the output as
+    it comes, without limit. Raises OSError if it cannot be started."""
     started = time.monotonic()
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True, pass_fds=pass_fds
+        *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True
     )
     output = Output(bounds.output_bytes)
     streams = [
         asyncio.create_task(_feed(process, stdin)),
-        asyncio.create_task(_drain(process.stdout, output, to_stderr=False)),
-        asyncio.create_task(_drain(process.stderr, output, to_stderr=True)),
+        asyncio.create_task(_drain(process.stdout, output, sink, to_stderr=False)),
+        asyncio.create_task(_drain(process.stderr, output, sink, to_stderr=True)),
     ]
     try:
-        ended = await _first_end(process, output, bounds.seconds, stop or asyncio.Event())
+        ended = await _first_end(process, output, bounds.seconds)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        await asyncio.wait(streams, timeout=_DRAIN_SECONDS)
+        await asyncio.wait(streams, timeout=_DRAIN_SECONDS if sink is None else bounds.seconds)
         for stream in streams:
             stream.cancel()
         await asyncio.gather(*streams, return_exceptions=True)
@@ -87,19 +87,18 @@ def exit_code(returncode: int) -> int:
     return returncode if returncode >= 0 else 128 - returncode
 
 
-async def _first_end(process: asyncio.subprocess.Process, output: Output, seconds: float, stop: asyncio.Event) -> Ended:
+async def _first_end(process: asyncio.subprocess.Process, output: Output, seconds: float) -> Ended:
     exited = asyncio.create_task(process.wait())
     flooded = asyncio.create_task(output.overflow.wait())
-    stopped = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({exited, flooded, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({exited, flooded}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if exited.done():
             return "exited"
         return "output_limit" if flooded.done() else "timed_out"
     finally:
-        for task in (exited, flooded, stopped):
+        for task in (exited, flooded):
             task.cancel()
-        await asyncio.gather(exited, flooded, stopped, return_exceptions=True)
+        await asyncio.gather(exited, flooded, return_exceptions=True)
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
@@ -110,10 +109,13 @@ async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
     process.stdin.close()
 
 
-async def _drain(stream: asyncio.StreamReader | None, output: Output, *, to_stderr: bool) -> None:
+async def _drain(stream: asyncio.StreamReader | None, output: Output, sink: Sink | None, *, to_stderr: bool) -> None:
     assert stream is not None
     while data := await stream.read(1 << 16):
-        output.add(data, to_stderr=to_stderr)
+        if sink is None:
+            output.add(data, to_stderr=to_stderr)
+        else:
+            await sink(Chunk("stderr" if to_stderr else "stdout", data))
 
 
 def _close_pipes(process: asyncio.subprocess.Process) -> None:

@@ -1,4 +1,4 @@
-"""The system call filter of `bwrap`: what Docker's default profile denies and an agent's program never needs.
+"""The system call filter of every command: what Docker's default profile denies and an agent's program never needs.
 
 A classic BPF program (seccomp(2), Documentation/userspace-api/seccomp_filter.rst): calls of another architecture
 kill the process; namespaces, mounts, tracing, keys, kernel modules, BPF, clocks and the like fail with EPERM;
@@ -9,8 +9,7 @@ kill the process; namespaces, mounts, tracing, keys, kernel modules, BPF, clocks
 from __future__ import annotations
 
 import errno
-import os
-import platform
+import json
 import struct
 from dataclasses import dataclass
 
@@ -33,6 +32,7 @@ io_uring_enter 426 426, io_uring_register 427 427, vhangup 153 58, nfsservctl 18
 mbind 237 235, migrate_pages 256 238, move_pages 279 239, set_mempolicy 238 237, kcmp 312 272,
 fanotify_init 300 262
 """
+_WARDEN_CALLS = frozenset({"unshare", "setns", "mount", "umount2", "sethostname"})
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def program(machine: str) -> bytes:
     return b"".join(code)
 
 
-def filter_fd() -> int:
-    """A fresh descriptor from which `bwrap --seccomp` reads the filter; the caller closes it."""
-    fd = os.memfd_create("palestra-seccomp", os.MFD_CLOEXEC)
-    os.write(fd, program(platform.machine()))
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
+def container_profile() -> str:
+    """The engine's profile (JSON) for an outer wall: the same calls are denied, but for those by which a warden makes
+    namespaces and mounts. Commands inside have `program` on top."""
+    denied = sorted({row.split()[0] for row in _DENIED.split(",")} - _WARDEN_CALLS)
+    rule = {"names": denied, "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM}
+    return json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]})
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

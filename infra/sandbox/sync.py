@@ -14,7 +14,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,6 +23,7 @@ from .types import (
     DEFAULT_LIMITS,
     WORK,
     Backend,
+    Chunk,
     Command,
     Entry,
     ExecResult,
@@ -30,6 +31,7 @@ from .types import (
     LeaseInfo,
     Limits,
     SandboxError,
+    Snapshot,
     User,
 )
 
@@ -61,9 +63,15 @@ class Sandboxes:
         """The name of the backend in use; opens it. Raises SandboxUnavailable."""
         return self._open().name
 
-    def lease(self, image: str = "python", limits: Limits = DEFAULT_LIMITS, owner: str = "") -> Sandbox:
-        """A fresh sandbox. Raises SandboxUnavailable, SandboxFailed."""
-        return Sandbox(self, self._call(self._open().lease(image, limits, owner)))
+    def lease(
+        self,
+        image: str = "python",
+        limits: Limits = DEFAULT_LIMITS,
+        owner: str = "",
+        allow_hosts: Sequence[str] = (),
+    ) -> Sandbox:
+        """A fresh sandbox; see `Backend.lease`. Raises SandboxUnavailable, SandboxFailed."""
+        return Sandbox(self, self._call(self._open().lease(image, limits, owner, allow_hosts)))
 
     def list_leases(self) -> tuple[LeaseInfo, ...]:
         """See `Backend.list_leases`."""
@@ -148,6 +156,24 @@ class Sandbox:
         """See `Lease.exec`."""
         return self._sandboxes._call(self._lease.exec(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user))
 
+    def stream(
+        self,
+        argv: Command,
+        *,
+        cwd: str = WORK,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        user: User = "agent",
+    ) -> Iterator[Chunk | ExecResult]:
+        """See `Lease.stream`."""
+        events = self._lease.stream(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user)
+        try:
+            while (event := self._sandboxes._call(_next(events))) is not None:
+                yield event
+        finally:
+            self._sandboxes._call(_stop(events))
+
     def read(self, path: str) -> bytes:
         """See `Lease.read`."""
         return self._sandboxes._call(self._lease.read(path))
@@ -160,7 +186,51 @@ class Sandbox:
         """See `Lease.list`."""
         return self._sandboxes._call(self._lease.list(path))
 
+    def fork(self, owner: str = "") -> Sandbox:
+        """See `Lease.fork`."""
+        return Sandbox(self._sandboxes, self._sandboxes._call(self._lease.fork(owner)))
+
+    def snapshot(self) -> SandboxSnapshot:
+        """See `Lease.snapshot`."""
+        return SandboxSnapshot(self._sandboxes, self._sandboxes._call(self._lease.snapshot()))
+
     def close(self) -> None:
         """See `Lease.close`."""
         if self._sandboxes._loop is not None:
             self._sandboxes._call(self._lease.close())
+
+
+class SandboxSnapshot:
+    """The files of a sandbox at one moment; see `Snapshot`."""
+
+    def __init__(self, sandboxes: Sandboxes, snapshot: Snapshot) -> None:
+        self._sandboxes, self._snapshot = sandboxes, snapshot
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id."""
+        return self._snapshot.id
+
+    def lease(self, owner: str = "") -> Sandbox:
+        """See `Snapshot.lease`."""
+        return Sandbox(self._sandboxes, self._sandboxes._call(self._snapshot.lease(owner)))
+
+    def close(self) -> None:
+        """See `Snapshot.close`."""
+        if self._sandboxes._loop is not None:
+            self._sandboxes._call(self._snapshot.close())
+
+
+async def _next(events: AsyncIterator[Chunk | ExecResult]) -> Chunk | ExecResult | None:
+    return await anext(events, None)
+
+
+async def _stop(events: AsyncIterator[Chunk | ExecResult]) -> None:
+    if isinstance(events, AsyncGenerator):
+        await events.aclose()

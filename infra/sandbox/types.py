@@ -2,10 +2,10 @@
 
 Inside a sandbox there are three places that can be written, each empty at the start of a lease:
 
-* `/work`: the agent's working directory, the default `cwd` and `HOME`;
+* `/work`: the agent's working directory, its `HOME`, and the default `cwd`;
 * `/tmp`: scratch, the agent's too;
-* `/grade`: the grader's; commands run as `agent` can neither read nor write it (`process` alone cannot keep that
-  promise).
+* `/grade`: the grader's, and its `HOME`; commands run as `agent` can neither read nor write it (`process` alone cannot
+  keep that promise).
 
 Everything else is a read-only image. Times are seconds, sizes are bytes.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -103,6 +103,14 @@ class ExecResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes that a running command wrote, in the order in which they arrived."""
+
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One name in a directory; bytes that are not UTF-8 arrive as surrogates (`os.fsencode` restores them)."""
 
@@ -121,6 +129,7 @@ class LeaseInfo:
     owner: str
     deadline: float
     alive: bool
+    note: str = ""
 
     @property
     def expired(self) -> bool:
@@ -153,6 +162,21 @@ class Lease(Protocol):
         with 127, a missing `cwd` with 125. Raises SandboxFailed if the sandbox, not the command, broke."""
         ...
 
+    def stream(
+        self,
+        argv: Command,
+        *,
+        cwd: str = WORK,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        user: User = "agent",
+    ) -> AsyncIterator[Chunk | ExecResult]:
+        """Like `exec`, but yields output as it comes and last an ExecResult with empty streams. A consumer that is slow
+        slows the command down instead of filling memory, so `Limits.output_bytes` does not apply. Leaving the loop
+        (`aclose`) ends the command."""
+        ...
+
     async def read(self, path: str) -> bytes:
         """A regular file's bytes. Paths are relative to /work or absolute. Raises PathEscape, FileTooLarge, OSError."""
         ...
@@ -165,8 +189,32 @@ class Lease(Protocol):
         """A directory's entries by name. Raises PathEscape, FileTooLarge, OSError."""
         ...
 
+    async def fork(self, owner: str = "") -> Lease:
+        """A second live sandbox with this one's files (/work, /tmp, /grade) as they are now; neither sees what the
+        other writes later. Nothing runs in it yet; limits and deadline are this lease's own."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """The files as they are now, from which any number of leases can start, also after this one is closed."""
+        ...
+
     async def close(self) -> None:
         """Destroy the sandbox and all it held; a second call does nothing."""
+        ...
+
+
+class Snapshot(Protocol):
+    """The files of a lease at one moment, kept until `close`, the backend's end or the lease's deadline."""
+
+    @property
+    def id(self) -> str: ...
+
+    async def lease(self, owner: str = "") -> Lease:
+        """A fresh sandbox that starts with these files."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the files; leases made from here live on."""
         ...
 
 
@@ -175,8 +223,12 @@ class Backend(Protocol):
 
     name: str
 
-    async def lease(self, image: str, limits: Limits = DEFAULT_LIMITS, owner: str = "") -> Lease:
-        """A fresh sandbox of an image. `owner` is a note for people. Raises SandboxUnavailable or SandboxFailed."""
+    async def lease(
+        self, image: str, limits: Limits = DEFAULT_LIMITS, owner: str = "", allow_hosts: Sequence[str] = ()
+    ) -> Lease:
+        """A fresh sandbox of an image. `owner` is a note for people. It has no network, but with `allow_hosts` an
+        HTTP(S) proxy (in the usual environment variables) that reaches those host names (`*.example.org` for any below
+        it) and nothing else. Raises ValueError, SandboxUnavailable or SandboxFailed."""
         ...
 
     async def check(self) -> str | None:
@@ -194,6 +246,14 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Close every lease made here."""
         ...
+
+
+def check_request(cwd: str, stdin: bytes) -> None:
+    """Raises ValueError for a directory with a NUL byte, or more input than a command can be given at once."""
+    if "\0" in cwd:
+        raise ValueError(f"directory {cwd!r} contains a NUL byte")
+    if len(stdin) > MAX_FILE_BYTES:
+        raise ValueError(f"stdin of {len(stdin)} bytes is more than {MAX_FILE_BYTES}: write a file and read that")
 
 
 def as_argv(command: Command) -> list[str]:

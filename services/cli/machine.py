@@ -1,15 +1,19 @@
-"""`palestra doctor | serve | images build/list | sandbox list/reap`."""
+"""`palestra doctor | serve | images build/list`, and where `sandbox list/reap` is found."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import options as opt
+from . import sandboxes
 from .console import Console
+
+if TYPE_CHECKING:
+    from ...infra.images.build import BuiltImage
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +25,8 @@ def register(app: typer.Typer) -> None:
     images.command("list")(list_images)
     app.add_typer(images, name="images")
     sandbox = typer.Typer(no_args_is_help=True, help="Leases of sandboxes: list, reap.", rich_markup_mode=None)
-    sandbox.command("list")(list_leases)
-    sandbox.command("reap")(reap)
+    sandbox.command("list")(sandboxes.list_leases)
+    sandbox.command("reap")(sandboxes.reap)
     app.add_typer(sandbox, name="sandbox")
 
 
@@ -57,10 +61,13 @@ def serve(
 
 def build(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Build a second time and compare: is the image reproducible?")
+    ] = False,
     as_json: opt.Json = False,
 ) -> None:
-    """Build sandbox images (as root, with debootstrap)."""
-    from ...infra.images.build import ensure_image
+    """Build sandbox images (as root on Debian, with debootstrap)."""
+    from ...infra.images.build import check_image, ensure_image
     from ...infra.images.definitions import load
     from ...infra.images.definitions import names as known
 
@@ -68,70 +75,63 @@ def build(
     wanted = names or list(known())
     for name in wanted:
         load(name)
-    built = []
-    for name in wanted:
-        with console.stage(f"image {name}", 0) as update:
-            image = ensure_image(name, lambda line, update=update: update(0, line[:80]))  # type: ignore[misc]
-        built.append({"name": name, "tag": image.tag, "rootfs": str(image.rootfs or "")})
-        console.line(f"{image.tag} {image.rootfs or ''}")
-    console.data(built)
+    made = []
+    with console.stage("images", len(wanted)) as update:
+        for done, name in enumerate(wanted):
+            began = time.monotonic()
+
+            def note(line: str, done: int = done, name: str = name) -> None:
+                update(done, f"{name}: {line[:80]}")
+
+            image = ensure_image(name, note)
+            difference = check_image(name, note) if check else None
+            made.append(_report(image) | {"seconds": round(time.monotonic() - began, 1), "difference": difference})
+            console.line(_told(made[-1], check))
+    console.data(made)
+    if any(one["difference"] for one in made):
+        raise typer.Exit(1)
 
 
 def list_images(as_json: opt.Json = False) -> None:
-    """Show the images and which are built."""
+    """Show the images, which are built, what they hold, and which the engine has."""
+    from ...infra.images import engine
     from ...infra.images.build import find_image
     from ...infra.images.definitions import load
     from ...infra.images.definitions import names as known
 
     console = Console(as_json)
+    references = engine.references()
     found = []
     for name in known():
-        image = find_image(name)
-        rootfs = str(image.rootfs or "") if image else ""
-        found.append(
-            {"name": name, "built": image is not None, "rootfs": rootfs, "description": load(name).description}
-        )
+        definition, image = load(name), find_image(name)
+        about: dict[str, Any] = {"name": name, "tag": definition.tag, "built": image is not None, "rootfs": ""}
+        about |= _report(image) if image else {"size": None, "packages": {}, "tree": ""}
+        about |= {"runner": definition.runner, "junit": definition.junit, "description": definition.description}
+        found.append(about | {"engine": None if references is None else definition.reference in references})
     console.data(found)
-    rows = [[str(one["name"]), str(one["rootfs"]) or "not built", str(one["description"])] for one in found]
-    console.table("", ["image", "built", "what it is"], rows)
+    console.table("", ["image", "built", "packages", "tests", "tree", "engine"], [_row(a) for a in found])
 
 
-def list_leases(sandbox: opt.Sandbox = "auto", as_json: opt.Json = False) -> None:
-    """Show the leases on this machine, whoever owns them."""
-    from ...infra.sandbox.sync import Sandboxes
-
-    console = Console(as_json)
-    with Sandboxes(_known(sandbox)) as sandboxes:
-        leases = sandboxes.list_leases()
-    console.data([asdict(lease) | {"expired": lease.expired} for lease in leases])
-    rows = [
-        [
-            lease.id,
-            lease.backend,
-            lease.image,
-            lease.owner,
-            "expired" if lease.expired else f"{lease.deadline - time.time():.0f} s left",
-        ]
-        for lease in leases
-    ]
-    console.table("", ["lease", "backend", "image", "owner", "until"], rows)
+def _report(image: BuiltImage) -> dict[str, Any]:
+    """What `images build` and `images list` tell of an image that is built."""
+    held = image.manifest
+    assert held is not None
+    about = {"name": image.name, "tag": image.tag, "rootfs": str(image.rootfs)}
+    return about | {"size": held.size, "packages": held.packages, "tree": held.tree, "mirror": held.mirror}
 
 
-def reap(sandbox: opt.Sandbox = "auto", as_json: opt.Json = False) -> None:
-    """Remove leases whose owner died or whose time is over."""
-    from ...infra.sandbox.sync import Sandboxes
-
-    console = Console(as_json)
-    with Sandboxes(_known(sandbox)) as sandboxes:
-        removed = sandboxes.reap()
-    console.data(list(removed))
-    console.line(f"removed {len(removed)} leases" + (f": {', '.join(removed)}" if removed else ""))
+def _told(made: dict[str, Any], checked: bool) -> str:
+    about = f"{made['tag']}  {_mebibytes(made)}, {len(made['packages'])} packages, {made['seconds']:.0f} s"
+    if made["difference"]:
+        return f"{about}; NOT the same when built again: {made['difference']}"
+    return f"{about}; the same when built again: {made['tree'][:12]}" if checked else about
 
 
-def _known(name: str) -> str:
-    from ...infra.sandbox.select import BACKENDS
-    from ..errors import BadRequest
+def _row(about: dict[str, Any]) -> list[str]:
+    built = [_mebibytes(about), str(len(about["packages"])), about["tree"][:12]] if about["built"] else ["no", "", ""]
+    engine = {True: "yes", False: "no", None: "no engine"}[about["engine"]]
+    return [about["tag"], built[0], built[1], about["runner"], built[2], engine]
 
-    if name != "auto" and name not in BACKENDS:
-        raise BadRequest(f"unknown sandbox {name!r}: choose one of auto, {', '.join(BACKENDS)}")
-    return name
+
+def _mebibytes(about: dict[str, Any]) -> str:
+    return f"{about['size'] / (1 << 20):.0f} MiB"

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,11 +22,19 @@ import pytest
 from palestra.infra.images.build import ensure_image, why_not_debootstrap
 from palestra.infra.sandbox import cgroup, owner
 from palestra.infra.sandbox.doctor import diagnose, why_not
-from palestra.infra.sandbox.homes import leases_root
 from palestra.infra.sandbox.seccomp import program
 from palestra.infra.sandbox.select import open_backend
 from palestra.infra.sandbox.sync import Sandbox, Sandboxes
-from palestra.infra.sandbox.types import WORK, FileTooLarge, Limits, PathEscape, SandboxError, SandboxFailed
+from palestra.infra.sandbox.types import (
+    WORK,
+    Chunk,
+    ExecResult,
+    FileTooLarge,
+    Limits,
+    PathEscape,
+    SandboxError,
+    SandboxFailed,
+)
 
 DOCKER = pytest.param("docker", marks=pytest.mark.docker)
 WALLED = [DOCKER, "bwrap"]
@@ -225,11 +233,84 @@ class TestContract:
             assert list(pool.map(work, range(8))) == [f"[] {number}\n" for number in range(8)]
 
     def test_deadline(self, any_backend: Sandboxes) -> None:
-        box = any_backend.lease("python", Limits(lease_seconds=0.001), owner="late/lease")
-        assert _until(lambda: any(info.id == box.id and info.expired for info in any_backend.list_leases()))
+        box = any_backend.lease("python", Limits(lease_seconds=0.3), owner="late/lease")
+        info = next(info for info in any_backend.list_leases() if info.id == box.id)
+        assert (info.alive, info.note, info.image != "") == (True, "late/lease", True)
+        assert _until(lambda: info.expired)
         with pytest.raises(SandboxFailed, match="deadline"):
             box.exec("true")
-        assert box.id in any_backend.reap()
+        any_backend.reap()
+        assert _until(lambda: box.id not in {each.id for each in any_backend.list_leases()})
+        box.close()
+
+    def test_stream(self, any_box: Sandbox) -> None:
+        events = list(any_box.stream("echo one; echo two >&2; read x; echo $x; exit 3", stdin=b"three\n"))
+        chunks, last = events[:-1], events[-1]
+        assert isinstance(last, ExecResult)
+        assert (last.exit_code, last.ended, last.stdout) == (3, "exited", b"")
+        assert _joined(chunks, "stdout") == b"one\nthree\n"
+        assert _joined(chunks, "stderr") == b"two\n"
+
+    def test_stream_has_no_output_limit_and_holds_the_command_back(self, any_box: Sandbox) -> None:
+        events = any_box.stream("head -c 20M /dev/zero; echo written >&2")
+        first = next(events)
+        assert isinstance(first, Chunk)
+        rest = list(events)
+        assert len(first.data) + len(_joined(rest[:-1], "stdout")) == 20 * MIB
+        assert _joined(rest[:-1], "stderr") == b"written\n"
+
+    def test_leaving_a_stream_ends_its_command(self, any_box: Sandbox) -> None:
+        token = _token()
+        for event in any_box.stream(f"echo go; exec sleep {token}"):
+            assert event == Chunk("stdout", b"go\n")
+            break
+        assert _until(lambda: not _alive(token))
+        assert any_box.exec("echo fine").text == "fine\n"
+
+    def test_a_stream_times_out(self, any_box: Sandbox) -> None:
+        *_, last = any_box.stream("echo early; sleep 60", timeout=0.3)
+        assert isinstance(last, ExecResult)
+        assert (last.ended, last.exit_code) == ("timed_out", 137)
+
+    def test_fork(self, any_box: Sandbox) -> None:
+        any_box.exec(
+            "mkdir d; echo old > d/changed; echo old > d/gone; echo same > same; echo t > /tmp/t; ln -s same l"
+        )
+        any_box.write("/grade/hidden", b"hidden")
+        with any_box.fork() as twin:
+            assert twin.id != any_box.id
+            twin.exec("echo new > d/changed; rm d/gone; echo twin > twin")
+            any_box.exec("echo mine > mine; echo old2 >> d/changed")
+            assert twin.exec("cat d/changed same l /tmp/t; ls").text == "new\nsame\nsame\nt\nd\nl\nsame\ntwin\n"
+            assert any_box.exec("cat d/changed d/gone; ls").text == "old\nold2\nold\nd\nl\nmine\nsame\n"
+            assert twin.read("/grade/hidden") == b"hidden"
+            with twin.fork() as third:
+                twin.close()
+                assert third.read("d/changed") == b"new\n"
+                third.write("d/changed", b"third")
+                assert third.read("d/changed") == b"third"
+        assert any_box.read("d/changed") == b"old\nold2\n"
+
+    def test_fork_many_times(self, any_box: Sandbox) -> None:
+        for turn in range(12):
+            any_box.write(f"f{turn}", str(turn).encode())
+            with any_box.fork() as twin:
+                twin.write("mark", b"x")
+                assert len(twin.list()) == turn + 2
+        assert len(any_box.list()) == 12
+
+    def test_snapshot(self, any_backend: Sandboxes) -> None:
+        with any_backend.lease("python", LIMITS) as box:
+            box.write("f", b"then")
+            snapshot = box.snapshot()
+            box.write("f", b"now")
+            with snapshot.lease() as first, snapshot.lease() as second:
+                first.write("f", b"first")
+                assert (second.read("f"), box.read("f")) == (b"then", b"now")
+        with snapshot, snapshot.lease() as third:  # outlives the lease it was taken from
+            assert third.read("f") == b"then"
+        with pytest.raises(SandboxFailed):
+            snapshot.lease()
 
 
 class TestWalls:
@@ -379,9 +460,13 @@ class TestWalls:
 
 def _assert_gone(sandboxes: Sandboxes, lease: str) -> None:
     assert lease not in {info.id for info in sandboxes.list_leases()}
-    assert lease not in Path("/proc/mounts").read_text()
-    assert cgroup.existing(lease).directories == ()
-    assert not (leases_root("bwrap") / lease).exists()
+    wall, _, number = lease.rpartition(".")
+    assert wall not in Path("/proc/mounts").read_text()
+    assert not [folder for folder in cgroup.folders() if (folder / wall / f"l{number}").exists()]
+
+
+def _joined(events: Sequence[Chunk | ExecResult], stream: str) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, Chunk) and event.stream == stream)
 
 
 def test_filters_are_whole_programs() -> None:

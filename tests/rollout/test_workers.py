@@ -83,7 +83,7 @@ class _Dying:
         await self._inner.close()
 
 
-class Weighted:
+class Weighted(Engine):
     """An engine that answers with its weights, {"word": text}."""
 
     def __init__(self) -> None:

@@ -393,7 +393,8 @@ def test_an_environment_with_an_image_needs_a_sandbox(cli: Run, monkeypatch: pyt
 def test_images_and_leases_can_be_listed(cli: Run) -> None:
     assert {image["name"] for image in data(cli("images", "list", "--json"))} >= {"base", "python"}
     assert data(cli("sandbox", "list", "--sandbox", "process", "--json")) is not None
-    assert isinstance(data(cli("sandbox", "reap", "--sandbox", "process", "--json")), list)
+    assert data(cli("sandbox", "reap", "--sandbox", "process", "--json"))["problems"] == []
+    assert "'podman'" in refused(cli("sandbox", "list", "--sandbox", "podman"))
 
 
 def test_random_numbers_of_the_caller_are_left_alone(cli: Run, plugins: Path) -> None:

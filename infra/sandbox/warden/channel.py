@@ -1,0 +1,144 @@
+"""A conversation with one keeper over its socket: a request, frames that come along, one last frame."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from ..types import SandboxFailed
+from .wire import HEADER, STOP, Keep, split_frames
+
+_READ_BYTES = 1 << 18
+_LAST = frozenset("Xz")
+_KILL_SECONDS = 30.0
+
+
+class Hung(SandboxFailed):
+    """The keeper does not answer in time."""
+
+
+class Gone(SandboxFailed):
+    """The keeper hung up: its lease has ended."""
+
+
+class Channel:
+    """One request at a time; the caller sees to that."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socket, self._buffer = connection, bytearray()
+        self._answer: asyncio.Future[tuple[str, bytes]] | None = None
+        self._keep: Keep = _discard
+        self._closed, self._paused = False, False
+        self.failure = ""
+        self._loop.add_reader(connection, self._receive)
+
+    async def ask(self, request: bytes, keep: Keep, seconds: float) -> tuple[str, bytes]:
+        """Send a request and wait for its last frame; `keep` gets the others. A cancelled caller stops the command and
+        still waits for its end. Raises Gone, Hung after `seconds`."""
+        if self._closed:
+            raise Gone(self.failure or "the sandbox is closed")
+        answer = self._answer = self._loop.create_future()
+        self._keep = keep
+        guard = self._loop.call_later(seconds, self._give_up, answer)
+        try:
+            await self._send(request)
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            self.resume()
+            await self._stop(answer)
+            raise
+        finally:
+            guard.cancel()
+            self._answer = None
+
+    def pause(self) -> None:
+        """Stop reading, so that the keeper, and then the command, must wait."""
+        if not self._paused and not self._closed:
+            self._paused = True
+            self._loop.remove_reader(self._socket)
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused and not self._closed:
+            self._paused = False
+            self._loop.add_reader(self._socket, self._receive)
+
+    def close(self) -> None:
+        """Hang up."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._end(Gone(self.failure or "the sandbox was closed"))
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it hung up: reading tells
+        if sent < len(data):
+            try:
+                await self._loop.sock_sendall(self._socket, memoryview(data)[sent:])
+            except OSError:
+                return
+
+    async def _stop(self, answer: asyncio.Future[tuple[str, bytes]]) -> None:
+        self._keep = _discard
+        if not answer.done() and not self._closed:
+            await self._send(STOP)
+            await asyncio.wait({answer}, timeout=_KILL_SECONDS)
+        if not answer.done() or answer.exception() is not None:
+            self.close()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        self._buffer += data
+        for kind, payload in split_frames(self._buffer):
+            if kind == "f":
+                self.failure = payload.decode("utf-8", "replace")
+            elif kind not in _LAST:
+                self._keep(kind, payload)
+            elif self._answer is not None and not self._answer.done():
+                self._answer.set_result((kind, payload))
+
+    def _end(self, error: Exception) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+            self._answer.exception()  # a cancelled caller may never look
+
+    def _give_up(self, answer: asyncio.Future[tuple[str, bytes]]) -> None:
+        if not answer.done():
+            answer.set_exception(Hung("the sandbox does not answer"))
+            answer.exception()
+
+
+def _discard(kind: str, data: bytes) -> None:
+    return
+
+
+async def first_words(connection: socket.socket) -> socket.socket | None:
+    """Wait until a new keeper is ready; the listening socket of its network, if it hands one over. Raises
+    SandboxFailed."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(connection, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(connection)
+    data, descriptors, _, _ = socket.recv_fds(connection, HEADER.size, 1)
+    if data == HEADER.pack(0, ord("R")):
+        return socket.socket(fileno=descriptors[0]) if descriptors else None
+    reason = connection.recv(1 << 12).decode("utf-8", "replace") if data else "its warden could not start it"
+    raise SandboxFailed(f"cannot make a sandbox: {reason}")
