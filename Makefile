@@ -5,7 +5,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 SYSTEM := $(VENV)/.system
 
-.PHONY: help install quickstart test test-fast check format bench serve clean docker
+.PHONY: help install quickstart test test-fast check format bench bench-sandbox serve clean docker
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,10 @@ format: install  ## let ruff mend what it can
 
 bench: install docker  ## the benchmarks: learning over three seeds (JSON under benchmarks/results/)
 	$(PY) benchmarks/learning.py --keep
+
+bench-sandbox: install docker  ## the sandboxes beside Docker and SWE-ReX (JSON under benchmarks/results/)
+	@$(PY) -c 'import swerex' 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
+	OMP_NUM_THREADS=1 $(PY) benchmarks/sandbox.py
 
 serve: install  ## the web pages of palestra.db
 	$(VENV)/bin/palestra serve

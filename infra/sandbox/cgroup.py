@@ -7,6 +7,7 @@ the next warden's start, or by the reaper.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 
@@ -43,11 +44,17 @@ def sweep() -> None:
 
 
 def _inhabited(wall: Path) -> bool:
-    """A warden is in the wall's own group on v1, in `warden` below it on v2."""
-    for file in (wall / "cgroup.procs", wall / "warden" / "cgroup.procs"):
-        with contextlib.suppress(OSError):
-            if file.read_text():
-                return True
+    """A warden keeps its directories locked; who lives in them cannot be seen from another PID namespace."""
+    try:
+        folder = os.open(wall, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(folder)
     return False
 
 

@@ -11,7 +11,7 @@ import errno
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -290,7 +290,9 @@ class TestStreams:
 
     def test_nobody_reads(self, box: Sandbox, token: str, alive: Alive, until: Until) -> None:
         """A reader that went to sleep holds the command back, but not its time limit."""
-        with contextlib.closing(box.stream(f"setsid sleep {token} & yes", timeout=0.3)) as events:
+        events = box.stream(f"setsid sleep {token} & yes", timeout=0.3)
+        assert isinstance(events, Generator)
+        with contextlib.closing(events):
             assert isinstance(next(events), Chunk)
             assert until(lambda: not alive(token))
             *_, last = events

@@ -199,11 +199,12 @@ line' closed; echo a >d/e/f; ln d/e/f d/hard; ln -s /etc/passwd l; ln -s missing
 chmod 4755 d/e/f; chmod 0 closed; perl -e 'use Socket; socket(S, AF_UNIX, 1, 0); bind(S, pack_sockaddr_un("sock"))'
 """
 _SHOW = """
-chmod 700 closed; find . /tmp -printf '%y %m %u %s %P %l\\n' | sort; chmod 0 closed; find . -name '*[!a-z]*' | od -c
+chmod 700 closed; find . /tmp -type d -printf '%m %u %P\\n' | sort; find . -name '*[!a-z]*' | od -c
+find . /tmp ! -type d -printf '%y %m %u %s %P %l\\n' | sort; chmod 0 closed
 """
 # What overlayfs would take for marks of its own: a whiteout, and (as root of a user namespace may set them) attributes.
 _MARKS = """
-my ($mknodat, $setxattr) = @ARGV; sub c { "$_[0]" } sub p { "$_[0]\0" }
+my ($mknodat, $setxattr) = @ARGV; sub c { "$_[0]" } sub p { "$_[0]\\0" }
 open F, '>', $_ or die $! for 'shown', 'opaque/shown'; mkdir 'opaque'; open F, '>', 'opaque/shown';
 syscall($mknodat, -100, p('white'), 0020666, 0);
 for my $mark (['opaque', 'opaque', 'y'], ['shown', 'whiteout', 'y'], ['.', 'opaque', 'x'], ['opaque', 'whiteouts', 'y'],

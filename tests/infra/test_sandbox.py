@@ -441,6 +441,38 @@ class TestWalls:
         assert not _alive(token)
         _assert_gone(walled, box.id)
 
+    def test_walls_leave_each_other_alone(self, walled: Sandboxes) -> None:
+        """A new wall clears away what dead ones left, and only that, while leases of another come and go."""
+        over = threading.Event()
+
+        def others() -> int:
+            count = 0
+            while not over.is_set():
+                with Sandboxes("bwrap") as more, more.lease("base") as box:
+                    count += box.exec("true").ok
+            return count
+
+        with ThreadPoolExecutor(1) as pool:
+            raised = pool.submit(others)
+            try:
+                for _ in range(150):
+                    with walled.lease("python", LIMITS) as box:
+                        assert box.exec("true").ok
+            finally:
+                over.set()
+        assert raised.result() > 0
+
+    def test_leaving_without_closing(self, walled: Sandboxes) -> None:
+        script = (
+            "from palestra.infra.sandbox.sync import Sandboxes\n"
+            f"box = Sandboxes({walled.backend_name!r}).lease('python')\nprint(box.id, box.exec('echo hi').text)\n"
+        )
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        lease, said = ran.stdout.split()
+        assert said == "hi"
+        _assert_gone(walled, lease)
+
     def test_reaper_removes_what_a_killed_owner_left(self, walled: Sandboxes) -> None:
         name, token = walled.backend_name, _token()
         script = (

@@ -27,11 +27,12 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket, self._buffer = connection, bytearray()
+        self._fd = connection.fileno()  # asyncio finds a number sooner than a socket
         self._answer: asyncio.Future[tuple[str, bytes]] | None = None
         self._keep: Keep = _discard
         self._closed, self._paused = False, False
         self.failure = ""
-        self._loop.add_reader(connection, self._receive)
+        self._loop.add_reader(self._fd, self._receive)
 
     async def ask(self, request: bytes, keep: Keep, seconds: float) -> tuple[str, bytes]:
         """Send a request and wait for its last frame; `keep` gets the others. A cancelled caller stops the command and
@@ -56,19 +57,19 @@ class Channel:
         """Stop reading, so that the keeper, and then the command, must wait."""
         if not self._paused and not self._closed:
             self._paused = True
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._fd)
 
     def resume(self) -> None:
         """Read again."""
         if self._paused and not self._closed:
             self._paused = False
-            self._loop.add_reader(self._socket, self._receive)
+            self._loop.add_reader(self._fd, self._receive)
 
     def close(self) -> None:
         """Hang up."""
         if not self._closed:
             self._closed = True
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self._fd)
             self._socket.close()
             self._end(Gone(self.failure or "the sandbox was closed"))
 
@@ -132,11 +133,11 @@ async def first_words(connection: socket.socket) -> socket.socket | None:
     SandboxFailed."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
-    loop.add_reader(connection, readable.set)
+    loop.add_reader(connection.fileno(), readable.set)
     try:
         await readable.wait()
     finally:
-        loop.remove_reader(connection)
+        loop.remove_reader(connection.fileno())
     data, descriptors, _, _ = socket.recv_fds(connection, HEADER.size, 1)
     if data == HEADER.pack(0, ord("R")):
         return socket.socket(fileno=descriptors[0]) if descriptors else None

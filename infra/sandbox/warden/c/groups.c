@@ -9,23 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define TRIES 100
-
-/* True if a warden lives in this directory: it is there itself on v1, in `warden` below on v2. */
-static bool inhabited(int folder) {
-    char byte;
-    const char *files[] = {"cgroup.procs", "warden/cgroup.procs"};
-    for (int i = 0; i < 2; i++) {
-        int fd = openat(folder, files[i], O_RDONLY | O_CLOEXEC);
-        ssize_t got = fd < 0 ? 0 : read(fd, &byte, 1);
-        if (fd >= 0) close(fd);
-        if (got != 0) return true;
-    }
-    return false;
-}
 
 /* Remove the directories below one, and what they hold; those with processes in them refuse. */
 static void sweep(int folder, bool top) {
@@ -36,7 +24,8 @@ static void sweep(int folder, bool top) {
                         ? -1
                         : openat(folder, item->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (inner < 0) continue;
-        bool dead = !top || !inhabited(inner);
+        /* A warden keeps its directories locked; who lives in them cannot be seen from another PID namespace. */
+        bool dead = !top || flock(inner, LOCK_EX | LOCK_NB) == 0;
         if (dead && top) sweep(inner, false);
         if (dead) unlinkat(folder, item->d_name, AT_REMOVEDIR);
         close(inner);
@@ -57,13 +46,13 @@ static int settle(const char *path, const char *name, uid_t owner, bool unified)
         if (mkdirat(root, name, 0755) != 0 && errno != EEXIST) fail("make a control group");
         int own = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (own < 0) continue;
-        bool inside;
+        bool inside = flock(own, LOCK_EX) == 0;
         if (unified) {
             put(root, "cgroup.subtree_control", "+memory +pids +cpu");
-            inside = (mkdirat(own, "warden", 0755) == 0 || errno == EEXIST) && put(own, "warden/cgroup.procs", "0");
+            inside = inside && (mkdirat(own, "warden", 0755) == 0 || errno == EEXIST) && put(own, "warden/cgroup.procs", "0");
             inside = inside && put(own, "cgroup.subtree_control", "+memory +pids +cpu");
         } else {
-            inside = put(own, "cgroup.procs", "0");
+            inside = inside && put(own, "cgroup.procs", "0");
         }
         if (inside) {
             const char *given[] = {".", "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control", "warden",
