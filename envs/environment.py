@@ -72,6 +72,11 @@ class Environment(ABC):
         """Lay out the world of `task`. Override to lease sandboxes; then also override `close`."""
         self.world = copy.deepcopy(task.world)
 
+    def reply(self, message: str) -> str | None:
+        """The user's next message after the agent's `message`, or None: the message was its answer. Override for
+        conversations of several user turns."""
+        return None
+
     def finish(self, answer: Answer) -> World:
         """The evidence `verify` reads: by default the world as the tools left it."""
         return self.world

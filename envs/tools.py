@@ -18,6 +18,7 @@ from .types import ToolCall, ToolResult, ToolSchema
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__palestra_tool__"
+_TOLD = 5
 
 
 @overload
@@ -94,7 +95,7 @@ def call_tool(tools: dict[str, Tool], owner: object, call: ToolCall) -> tuple[To
     try:
         checked = known.arguments.model_validate(call.arguments)
     except ValidationError as error:
-        return ToolResult(text=f"Error: {call.name}: {_explain(error)}", ok=False), None
+        return ToolResult(text=f"Error: {call.name}: {_explain(error, known.schema)}", ok=False), None
     values = {name: getattr(checked, name) for name in type(checked).model_fields}
     try:
         value = getattr(owner, call.name)(**values)
@@ -108,7 +109,12 @@ def render(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(item) for item in first["loc"]) or "arguments"
-    return f"{place}: {first['msg']}"
+def _explain(error: ValidationError, schema: ToolSchema) -> str:
+    """Everything that is wrong with the arguments, and what the tool takes."""
+    wrong = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()[:_TOLD]]
+    required = schema.parameters.get("required", [])
+    takes = [
+        f"{name} ({about.get('type', 'any')}{'' if name in required else ', optional'})"
+        for name, about in schema.parameters["properties"].items()
+    ]
+    return f"{'; '.join(wrong)}. It takes: {', '.join(takes) or 'nothing'}"

@@ -7,8 +7,9 @@ directions go through ``named_views``, which gives every name on disk a view int
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -44,13 +45,16 @@ def named_views(model: nn.Module, config: DeepseekV32Config) -> dict[str, Tensor
     return views
 
 
-def load_weights(model: nn.Module, config: DeepseekV32Config, folder: str | Path) -> None:
-    """Fill ``model`` from the checkpoint in ``folder``, converting to the model's own dtypes.
+def load_weights(
+    model: nn.Module, config: DeepseekV32Config, folder: str | Path, *, without: str | None = None
+) -> None:
+    """Fill ``model`` from the checkpoint in ``folder``, converting to the model's own dtypes. Tensors with ``without``
+    in their name are not in the checkpoint: they keep what the model has.
 
     Raises CheckpointError naming the first tensor that is missing, unknown, of the wrong shape, of a quantised
     dtype or non-finite, or the file that cannot be read.
     """
-    views = named_views(model, config)
+    views = {name: view for name, view in named_views(model, config).items() if without is None or without not in name}
     files = _files_by_tensor(Path(folder))
     _check_names(views, files, config)
     wanted: dict[Path, list[str]] = {}
@@ -64,21 +68,26 @@ def load_weights(model: nn.Module, config: DeepseekV32Config, folder: str | Path
 
 
 def save_weights(model: nn.Module, config: DeepseekV32Config, folder: str | Path) -> None:
+    """Write ``config.json`` and ``model.safetensors`` of a model. Raises CheckpointError if the folder cannot be written."""
+    write_checkpoint(folder, named_views(model, config), config.to_dict())
+
+
+def write_checkpoint(folder: str | Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     """Write ``config.json`` and ``model.safetensors``; each file appears whole or not at all.
 
     Raises CheckpointError if the folder cannot be written.
     """
     folder = Path(folder)
-    tensors = {name: view.detach().cpu().contiguous() for name, view in named_views(model, config).items()}
-    dtype = str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
-    text = json.dumps(config.to_dict() | {"dtype": dtype, "torch_dtype": dtype}, indent=2, sort_keys=True) + "\n"
+    saved = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    dtype = str(saved["model.embed_tokens.weight"].dtype).removeprefix("torch.")
+    text = json.dumps({**config, "dtype": dtype, "torch_dtype": dtype}, indent=2, sort_keys=True) + "\n"
     partial = [folder / f".{name}.partial" for name in (WEIGHTS_NAME, CONFIG_NAME)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot write checkpoint {folder}: {error.strerror or error}") from error
     try:
-        save_file(tensors, partial[0], metadata={"format": "pt"})
+        save_file(saved, partial[0], metadata={"format": "pt"})
         partial[0].chmod(0o644)  # safetensors writes for the owner alone
         partial[1].write_text(text, encoding="utf-8")
         os.replace(partial[0], folder / WEIGHTS_NAME)

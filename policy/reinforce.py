@@ -112,21 +112,24 @@ def samples_of(episodes: Sequence[Episode], temperature: float = 1.0) -> tuple[l
             flat += 1
             continue
         samples += [
-            Sample.of(episode.trajectory, advantage, kept_of(episode), temperature)
+            Sample.of(segment, advantage, kept, temperature)
             for episode, advantage in zip(group, found, strict=True)
-            if advantage is not None and any(episode.trajectory.mask)
+            if advantage is not None
+            for segment, kept in zip(episode.segments, kept_of(episode), strict=True)
+            if any(segment.mask)
         ]
     return samples, _statistics(episodes) | {"groups_without_signal": flat / max(1, len(groups))}
 
 
-def kept_of(episode: Episode) -> list[tuple[int, ...] | None] | None:
-    """The truncation masks of all sampled tokens of an episode, in order; None where nothing was cut off."""
-    kept: list[tuple[int, ...] | None] = []
+def kept_of(episode: Episode) -> list[list[tuple[int, ...] | None] | None]:
+    """For each segment the truncation masks of its sampled tokens, in order; None where nothing was cut off."""
+    kept: dict[int, list[tuple[int, ...] | None]] = {}
     for turn in episode.turns:
+        own = kept.setdefault(turn.move.segment, [])
         completion = turn.move.completion
         if completion is not None:
-            kept += completion.kept if completion.kept is not None else [None] * len(completion.tokens)
-    return kept if any(ids is not None for ids in kept) else None
+            own += completion.kept if completion.kept is not None else [None] * len(completion.tokens)
+    return [own if any(ids is not None for ids in own) else None for own in kept.values()]
 
 
 def _learn(learner: Learner, rng: random.Random, samples: list[Sample], config: ReinforceConfig) -> dict[str, float]:
@@ -146,7 +149,9 @@ def _statistics(episodes: Sequence[Episode]) -> dict[str, float]:
             rewards[f"reward/{episode.task.env}"].append(episode.verdict.reward)
     metrics = {name: sum(values) / len(values) for name, values in rewards.items()}
     metrics["invalid"] = sum(episode.verdict.reward is None for episode in episodes) / max(1, len(episodes))
-    metrics["tokens"] = sum(len(episode.trajectory.tokens) for episode in episodes) / max(1, len(episodes))
+    metrics["tokens"] = sum(len(path.tokens) for episode in episodes for path in episode.segments) / max(
+        1, len(episodes)
+    )
     metrics["turns"] = sum(len(episode.turns) for episode in episodes) / max(1, len(episodes))
     sampled = [
         logprob

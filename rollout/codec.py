@@ -6,9 +6,11 @@ Everything is rendered once and appended; nothing that was sampled is ever token
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..envs.types import ToolSchema
+from .drift import drift
 from .encoding import render_assistant, render_prompt, render_tool_results
 from .grammar import ThinkingMode
 from .parsing import Parsed, parse_pieces
@@ -35,6 +37,10 @@ class Codec(Protocol):
 
     def parse(self, tokens: list[int], finished: bool) -> Parsed:
         """The message a completion says, or why it is none."""
+        ...
+
+    def drift(self, tokens: Sequence[int]) -> int:
+        """How many of these ids decoding and encoding again would change."""
         ...
 
 
@@ -69,6 +75,9 @@ class DeepseekCodec:
     def parse(self, tokens: list[int], finished: bool) -> Parsed:
         pieces = self.tokenizer.decode_pieces(tokens)
         return parse_pieces(pieces, thinking_mode=self.thinking_mode, finished=finished)
+
+    def drift(self, tokens: Sequence[int]) -> int:
+        return drift(tokens, self.tokenizer).count
 
 
 def assistant_message(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar, cast
 
@@ -28,10 +28,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Budget:
-    """What one episode may use. `seconds` also bounds the wait for an engine that does not answer."""
+    """What one episode may use: completions, sampled tokens, tool calls. `seconds` also bounds the wait for an engine
+    that does not answer."""
 
     turns: int = 16
     seconds: float = 600.0
+    tokens: int = 1 << 30
+    calls: int = 1 << 30
 
 
 class _Broken(Exception):
@@ -67,6 +70,7 @@ async def run_episode(
         answer=run.answer,
         error=run.error,
         seconds=time.perf_counter() - began,
+        metrics=_metrics(run.turns),
     )
 
 
@@ -88,6 +92,7 @@ class _Run:
         self.verdict: Verdict = Verdict.invalid("invalid_env", "the episode did not end")
         self.error = ""
         self.broken = False
+        self.calls = self.sampled = 0
         self.deadline = asyncio.get_running_loop().time() + self.budget.seconds
 
     def fail(self, broken: _Broken) -> None:
@@ -130,11 +135,20 @@ class _Run:
         """One completion and its tool calls. True when the episode is over."""
         began = time.perf_counter()
         move = await self.act(player)
+        self.sampled += len(move.completion.tokens) if move.completion else 0
         results: list[str] = []
+        self.reply: str | None = None
         try:
-            return await self.react(player, move, results)
+            return await self.react(player, move, results) or self.spent()
         finally:  # also where a tool broke: what was sampled is kept
-            self.turns.append(Turn(move, tuple(results), time.perf_counter() - began))
+            self.turns.append(Turn(move, tuple(results), self.reply, time.perf_counter() - began))
+
+    def spent(self) -> bool:
+        """True when the budget of sampled tokens is used up."""
+        if self.sampled >= self.budget.tokens:
+            self.outcome = "max_tokens"
+            return True
+        return False
 
     async def act(self, player: Player) -> Move:
         """The player's move, within the seconds that are left."""
@@ -152,6 +166,8 @@ class _Run:
 
     async def react(self, player: Player, move: Move, results: list[str]) -> bool:
         """Do what the move says; fills `results`. True when the episode is over."""
+        if move.kind == "summary":
+            return False
         if move.message is None:
             self.error = move.error
             full = move.completion is None or move.completion.finish == "length"
@@ -159,14 +175,26 @@ class _Run:
             return True
         calls = move.message.get("tool_calls")
         if not calls:
-            self.outcome, self.answer = "answered", read_answer(move.message.get("content") or "")
-            return True
+            return await self.heard(player, move.message.get("content") or "")
         for call in calls:
+            if self.calls == self.budget.calls:
+                self.outcome = "max_calls"
+                return True
+            self.calls += 1
             results.append(await self.call(call["function"]["name"], call["function"]["arguments"]))
         if self.env.submitted:
             self.outcome, self.answer = "submitted", self.env.answer
             return True
         player.observe(results)
+        return False
+
+    async def heard(self, player: Player, content: str) -> bool:
+        """The user's answer to a message; without one the message was the agent's own answer."""
+        self.reply = await self.guard("env_failed", self.env.reply, content)
+        if self.reply is None:
+            self.outcome, self.answer = "answered", read_answer(content)
+            return True
+        player.hear(self.reply)
         return False
 
     async def call(self, name: str, arguments: str) -> str:
@@ -197,6 +225,18 @@ class _Run:
         if failure is not None:
             raise _Broken(*_classify(failure, outcome)) from failure
         return cast(T, value)
+
+
+def _metrics(turns: Sequence[Turn]) -> dict[str, float]:
+    """What a run watches of each episode: `drift` is the share of sampled ids that text would not have kept."""
+    sampled = sum(len(turn.move.completion.tokens) for turn in turns if turn.move.completion)
+    return {
+        "drift": sum(turn.move.drift for turn in turns) / max(1, sampled),
+        "repaired": float(sum(len(turn.move.repaired) for turn in turns)),
+        "segments": float(len({turn.move.segment for turn in turns})),
+        "tool_calls": float(sum(len(turn.results) for turn in turns)),
+        "text_only": float(any(turn.move.message and not turn.move.completion for turn in turns)),
+    }
 
 
 async def _in_thread(function: Callable[[], T]) -> T:

@@ -113,6 +113,10 @@ class _ChatPlayer:
         for call_id, text in zip(self._calls, results, strict=True):
             self._messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
 
+    def hear(self, text: str) -> None:
+        """Append the user's message."""
+        self._messages.append({"role": "user", "content": text})
+
 
 def _first_choice(response: httpx.Response, url: str) -> dict[str, Any]:
     try:

@@ -9,49 +9,127 @@ from dataclasses import replace
 
 from ..envs.types import Task, ToolSchema
 from .codec import Codec
+from .contexts import ContextConfig, ask_for_summary, discard, resume
 from .errors import EngineError, TokenizerError
 from .types import Completion, Engine, Message, Move, Player, Sampling
 
+UNBOUNDED = 1 << 30
+STOP = ContextConfig()
+
 
 class TokenPlayer:
-    """Plays one episode through an engine."""
+    """Plays one episode through an engine. `window` bounds the context in tokens; `context` says what happens when it
+    fills."""
 
-    def __init__(self, engine: Engine, codec: Codec, sampling: Sampling, prompt: list[int], max_tokens: int) -> None:
-        self._engine = engine
-        self._codec = codec
-        self._sampling = sampling
-        self._max_tokens = max_tokens
+    def __init__(
+        self,
+        engine: Engine,
+        codec: Codec,
+        sampling: Sampling,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSchema] = (),
+        window: int = UNBOUNDED,
+        context: ContextConfig = STOP,
+    ) -> None:
+        self._engine, self._codec, self._sampling = engine, codec, sampling
+        self._head, self._tools = list(messages), list(tools)
+        self._window, self._context = window, context
+        self._history = list(messages)
         self._tokens: list[int] = []
-        self._pending = prompt
+        self._pending = codec.prompt(self._head, self._tools)
+        self._segment, self._rewrites = 0, 0
+        self._summarising = False
 
     async def act(self) -> Move:
         """Sample the next completion. An empty budget is a move without a completion.
 
         Raises EngineError where the engine broke its contract; what the policy sampled is never an error.
         """
+        if self._is_due():
+            self._rewrite()
         rendered = tuple(self._pending)
         self._tokens += rendered
         self._pending = []
-        budget = min(self._sampling.max_tokens, self._max_tokens - len(self._tokens))
+        budget = min(self._sampling.max_tokens, self._window - len(self._tokens))
         if budget <= 0:
-            return Move(message=None, prompt_tokens=rendered, error="max_tokens: the context is full")
+            full = "max_tokens: the context is full"
+            return Move(message=None, prompt_tokens=rendered, segment=self._segment, error=full)
         completion = await self._engine.generate(self._tokens, self._turn_sampling(budget))
         _check(completion)
         self._tokens += completion.tokens
-        try:
-            parsed = self._codec.parse(list(completion.tokens), finished=completion.finish == "stop")
-        except TokenizerError as unknown:
-            raise EngineError(f"the engine returned what the tokenizer does not know: {unknown}") from unknown
-        error = "" if parsed.error is None else f"{parsed.error.kind} at {parsed.error.position}: {parsed.error.detail}"
-        return Move(message=parsed.message, prompt_tokens=rendered, completion=completion, error=error)
+        return self._read(rendered, completion)
 
     def observe(self, results: list[str]) -> None:
         """Append the rendered tool results."""
+        self._history += [{"role": "tool", "content": result} for result in results]
         self._pending = self._codec.results(results)
+
+    def hear(self, text: str) -> None:
+        """Append the user's message. The grammar drops earlier thinking where one arrives, which begins a new segment
+        unless there was none."""
+        self._history.append({"role": "user", "content": text})
+        self._render_anew(self._history)
+
+    def _read(self, rendered: tuple[int, ...], completion: Completion) -> Move:
+        tokens = list(completion.tokens)
+        try:
+            parsed = self._codec.parse(tokens, finished=completion.finish == "stop")
+            drifted = self._codec.drift(tokens)
+        except TokenizerError as unknown:
+            raise EngineError(f"the engine returned what the tokenizer does not know: {unknown}") from unknown
+        error = "" if parsed.error is None else f"{parsed.error.kind} at {parsed.error.position}: {parsed.error.detail}"
+        move = Move(
+            message=parsed.message,
+            prompt_tokens=rendered,
+            completion=completion,
+            error=error,
+            kind="summary" if self._summarising else "act",
+            segment=self._segment,
+            drift=drifted,
+            repaired=parsed.repaired,
+        )
+        if parsed.message is not None:
+            self._history.append(parsed.message)
+        if self._summarising:
+            self._resume(parsed.message)
+        return move
+
+    def _is_due(self) -> bool:
+        """A rewrite only helps once there is something to leave out."""
+        if self._context.strategy == "stop" or self._rewrites == self._context.rewrites or self._summarising:
+            return False
+        used = len(self._tokens) + len(self._pending)
+        return used >= self._context.share * self._window and len(self._history) > len(self._head)
+
+    def _rewrite(self) -> None:
+        self._rewrites += 1
+        if self._context.strategy == "summary":
+            self._summarising = True
+            self._render_anew(ask_for_summary(self._history))
+        else:
+            self._history = discard(self._history, self._context.strategy)
+            self._render_anew(self._history)
+
+    def _resume(self, message: Message | None) -> None:
+        """Go on from a summary. A summary that is none (cut off, a tool call) leaves the content it has, maybe
+        nothing."""
+        self._summarising = False
+        self._history = resume(self._head, (message or {}).get("content") or "(nothing was written down)")
+        self._render_anew(self._history)
+
+    def _render_anew(self, history: list[Message]) -> None:
+        """Make `history` the context: appended where the tokens so far are its beginning, else as a new segment."""
+        prompt = self._codec.prompt(history, self._tools)
+        known = len(self._tokens)
+        if prompt[:known] == self._tokens:
+            self._pending = prompt[known:]
+        else:
+            self._tokens, self._pending = [], prompt
+            self._segment += 1
 
     def _turn_sampling(self, budget: int) -> Sampling:
         seed = self._sampling.seed
-        turn_seed = None if seed is None else seed + 7919 * len(self._tokens)
+        turn_seed = None if seed is None else seed + 7919 * len(self._tokens) + 104729 * self._segment
         return replace(self._sampling, max_tokens=budget, stop=self._codec.stop, seed=turn_seed)
 
 
@@ -68,19 +146,28 @@ def _check(completion: Completion) -> None:
 
 
 class TokenPolicy:
-    """An engine and a grammar, as a policy. `max_tokens` bounds the whole context of an episode."""
+    """An engine and a grammar, as a policy. `window` bounds the context in tokens, `context` says how it is managed."""
 
-    def __init__(self, id: str, engine: Engine, codec: Codec, sampling: Sampling, max_tokens: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        id: str,
+        engine: Engine,
+        codec: Codec,
+        sampling: Sampling,
+        window: int = UNBOUNDED,
+        context: ContextConfig = STOP,
+    ) -> None:
         self.id = id
         self.engine = engine
         self.codec = codec
         self.sampling = sampling
-        self.max_tokens = max_tokens
+        self.window = window
+        self.context = context
 
     def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
         """A player whose sampling seed follows from the policy's seed, the task and the sample number."""
-        prompt = self.codec.prompt(messages, tools)
-        return TokenPlayer(self.engine, self.codec, self._seeded(task, sample), prompt, self.max_tokens)
+        sampling = self._seeded(task, sample)
+        return TokenPlayer(self.engine, self.codec, sampling, messages, tools, self.window, self.context)
 
     async def close(self) -> None:
         """Close the engine."""
@@ -125,7 +212,7 @@ class ScriptedPolicy:
     def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
         """A player of this task's script."""
         engine = ScriptedEngine([self._codec.assistant(message) for message in self._script(task, sample)])
-        return TokenPlayer(engine, self._codec, Sampling(), self._codec.prompt(messages, tools), 1 << 30)
+        return TokenPlayer(engine, self._codec, Sampling(max_tokens=UNBOUNDED), messages, tools)
 
     async def close(self) -> None:
         """Nothing to free."""

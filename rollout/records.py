@@ -44,7 +44,7 @@ def episode_rows(
     episode: Episode, job_id: str | None = None, run_id: str | None = None
 ) -> tuple[models.Rollout, list[Any]]:
     """The rollout's row, and the rows that hang on it (turns and verdict)."""
-    path = episode.trajectory
+    paths = episode.segments
     rollout = models.Rollout(
         job_id=job_id,
         run_id=run_id,
@@ -57,11 +57,12 @@ def episode_rows(
         answer=episode.answer,
         error=episode.error or None,
         turns_count=len(episode.turns),
-        tokens_count=len(path.tokens),
+        tokens_count=sum(len(path.tokens) for path in paths),
         seconds=episode.seconds,
-        tokens=pack_i32(path.tokens),
-        mask=pack_i32(path.mask),
-        logprobs=pack_f32(path.logprobs),
+        metrics=episode.metrics,
+        tokens=pack_i32([token for path in paths for token in path.tokens]),
+        mask=pack_i32([one for path in paths for one in path.mask]),
+        logprobs=pack_f32([logprob for path in paths for logprob in path.logprobs]),
     )
     verdict = models.Verdict(
         rollout_id=rollout.id,
@@ -86,6 +87,9 @@ def _turn_row(rollout_id: str, index: int, turn: Turn) -> models.Turn:
         content=message.get("content") or "",
         tool_calls=[{"name": call["name"], "arguments": call["arguments"]} for call in calls],
         results=list(turn.results),
+        reply=turn.reply,
+        kind=turn.move.kind,
+        segment=turn.move.segment,
         finish=completion.finish if completion else "",
         error=turn.move.error or None,
         prompt_tokens=pack_i32(turn.move.prompt_tokens),

@@ -2,6 +2,8 @@
 
 Shapes: a turn's `prompt_tokens` are the ids newly rendered before the completion (only what was added since the last
 turn), its `completion_tokens` the ids as sampled, and `logprobs` one natural-log probability per completion token.
+Where the context was rewritten (summarised, cut, or its thinking dropped for a new user message) a new *segment*
+begins: its first turn's `prompt_tokens` are the whole new context, and each segment by itself is exact.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ Outcome = Literal[
     "submitted",  # a submitting tool ended the episode
     "format_error",  # a completion was not in the chat grammar
     "max_turns",
+    "max_calls",
     "max_tokens",
     "timeout",  # the seconds ran out: they depend on the machine, so nothing is judged
     "engine_failed",
@@ -91,14 +94,20 @@ class Engine(Protocol):
 @dataclass(frozen=True)
 class Move:
     """One completion as the episode loop sees it: the parsed message or the format error, and the tokens behind it
-    (empty where a
-    policy speaks text only).
+    (empty where a policy speaks text only). A `summary` is the policy's own note to itself, not shown to the
+    environment.
+
+    `drift` counts sampled ids that decoding and encoding again would change; `repaired` says what the parser mended.
     """
 
     message: Message | None
     prompt_tokens: tuple[int, ...] = ()
     completion: Completion | None = None
     error: str = ""
+    kind: Literal["act", "summary"] = "act"
+    segment: int = 0
+    drift: int = 0
+    repaired: tuple[str, ...] = ()
 
 
 class Player(Protocol):
@@ -110,6 +119,10 @@ class Player(Protocol):
 
     def observe(self, results: list[str]) -> None:
         """The results of the tool calls just made, in their order."""
+        ...
+
+    def hear(self, text: str) -> None:
+        """A new message of the user."""
         ...
 
 
@@ -129,16 +142,17 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """One completion and the tool results it caused."""
+    """One completion and what it caused: tool results, or the user's next message."""
 
     move: Move
     results: tuple[str, ...] = ()
+    reply: str | None = None
     seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The tokens of an episode in order; `mask` is 1 where a token was sampled by the policy, `logprobs` is 0
+    """The tokens of one segment in order; `mask` is 1 where a token was sampled by the policy, `logprobs` is 0
     elsewhere.
     """
 
@@ -163,17 +177,24 @@ class Episode:
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
-    def trajectory(self) -> Trajectory:
-        """The whole episode as one list of tokens."""
-        tokens: list[int] = []
-        mask: list[int] = []
-        logprobs: list[float] = []
+    def segments(self) -> tuple[Trajectory, ...]:
+        """The tokens of each segment; one, unless the context was rewritten."""
+        turns: dict[int, list[Turn]] = {}
         for turn in self.turns:
-            tokens += turn.move.prompt_tokens
-            mask += [0] * len(turn.move.prompt_tokens)
-            logprobs += [0.0] * len(turn.move.prompt_tokens)
-            if turn.move.completion is not None:
-                tokens += turn.move.completion.tokens
-                mask += [1] * len(turn.move.completion.tokens)
-                logprobs += turn.move.completion.logprobs
-        return Trajectory(tuple(tokens), tuple(mask), tuple(logprobs))
+            turns.setdefault(turn.move.segment, []).append(turn)
+        return tuple(_trajectory(some) for some in turns.values())
+
+
+def _trajectory(turns: Sequence[Turn]) -> Trajectory:
+    tokens: list[int] = []
+    mask: list[int] = []
+    logprobs: list[float] = []
+    for turn in turns:
+        tokens += turn.move.prompt_tokens
+        mask += [0] * len(turn.move.prompt_tokens)
+        logprobs += [0.0] * len(turn.move.prompt_tokens)
+        if turn.move.completion is not None:
+            tokens += turn.move.completion.tokens
+            mask += [1] * len(turn.move.completion.tokens)
+            logprobs += turn.move.completion.logprobs
+    return Trajectory(tuple(tokens), tuple(mask), tuple(logprobs))

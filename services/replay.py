@@ -64,6 +64,9 @@ class _RecordedPlayer:
     def observe(self, results: list[str]) -> None:
         """What was said is already written; the results are compared afterwards."""
 
+    def hear(self, text: str) -> None:
+        """As `observe`."""
+
 
 def load(store: db.Store, rollout_id: str) -> Recorded:
     """A stored rollout with its task and turns. BadRequest where there is none, or nothing to replay."""
@@ -76,7 +79,8 @@ def load(store: db.Store, rollout_id: str) -> Recorded:
             f"rollout {rollout_id!r} belongs to task {rollout.task_id!r}, which is not in {store.shown_url}"
         )
     with store.reading() as session:
-        turns = session.scalars(select(db.Turn).where(db.Turn.rollout_id == rollout_id).order_by(db.Turn.index)).all()
+        played = select(db.Turn).where(db.Turn.rollout_id == rollout_id, db.Turn.kind == "act")
+        turns = session.scalars(played.order_by(db.Turn.index)).all()
         query = select(db.Verdict.parts).where(db.Verdict.rollout_id == rollout_id).order_by(db.Verdict.seq.desc())
         parts = session.scalars(query).first()
     if not turns:
@@ -102,10 +106,10 @@ def replay(recorded: Recorded, sandboxes: Sandboxes | None = None) -> Episode:
 def differences(recorded: Recorded, episode: Episode) -> list[Difference]:
     """What differs: tool results by turn, the answer, and the verdict with its parts."""
     found = [
-        _compare(f"results of turn {turn.index + 1}", list(turn.results), list(episode.turns[turn.index].results))
-        if turn.index < len(episode.turns)
+        _compare(f"results of turn {turn.index + 1}", list(turn.results), list(episode.turns[place].results))
+        if place < len(episode.turns)
         else Difference(f"turn {turn.index + 1}", "played", f"the episode ended with {episode.outcome}")
-        for turn in recorded.turns
+        for place, turn in enumerate(recorded.turns)
     ]
     found.append(_compare("answer", recorded.rollout.answer, episode.answer))
     found.append(_compare("validity", recorded.rollout.validity, episode.verdict.validity))

@@ -54,5 +54,5 @@ def _demonstrate(
     task = cls().propose(rng, level)
     episode = runner.run(run_episode(cls(), task, policy))
     if episode.verdict.passed:
-        return episode.trajectory, ""
+        return episode.segments[0], ""
     return None, episode.verdict.note or failures(episode.verdict)

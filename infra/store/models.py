@@ -137,7 +137,8 @@ class Policy(Identified):
 
 
 class Rollout(Identified):
-    """One episode, stored once per (job, task, sample); rollouts without a job are not held to that."""
+    """One episode, stored once per (job, task, sample); rollouts without a job are not held to that. Where the context
+    was rewritten, `tokens` are those of all segments in a row; the turns say which is whose."""
 
     __tablename__ = "rollouts"
     unique_keys = (UniqueConstraint("job_id", "task_id", "sample"),)
@@ -155,6 +156,7 @@ class Rollout(Identified):
     turns_count: Mapped[int] = mapped_column(default=0)
     tokens_count: Mapped[int] = mapped_column(default=0)
     seconds: Mapped[float] = mapped_column(default=0.0)
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     tokens: Mapped[bytes | None] = mapped_column(LargeBinary)
     mask: Mapped[bytes | None] = mapped_column(LargeBinary)
     logprobs: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -173,6 +175,9 @@ class Turn(Base):
     content: Mapped[str] = mapped_column(default="")
     tool_calls: Mapped[list[Any]] = mapped_column(default=list)
     results: Mapped[list[Any]] = mapped_column(default=list)
+    reply: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(default="act")
+    segment: Mapped[int] = mapped_column(default=0)
     finish: Mapped[str] = mapped_column(default="")
     error: Mapped[str | None]
     prompt_tokens: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -220,8 +220,8 @@ def test_kept_stays_with_its_token_over_turns() -> None:
     masked = Completion((4, 5), (-0.1, -0.2), "stop", kept=((4, 6), None))
     plain = Completion((7,), (-0.3,), "stop")
     episode = played(make_task(0), 0, [plain, masked, plain], Verdict(reward=1.0))
-    assert kept_of(episode) == [None, (4, 6), None, None]
-    assert kept_of(played(make_task(0), 0, [plain], Verdict(reward=1.0))) is None
+    assert kept_of(episode) == [[None, (4, 6), None, None]]
+    assert kept_of(played(make_task(0), 0, [plain], Verdict(reward=1.0))) == [None]
     samples, _ = samples_of([episode, scored(make_task(0), 1, 0.0)])
     batch = collate(samples, 32)
     assert batch.cut_NV is not None

@@ -116,7 +116,7 @@ def test_an_answer_is_judged_and_the_tokens_are_the_conversation() -> None:
         ANSWER,
     ]
     text = encode_messages(messages, thinking_mode="thinking")
-    path = episode.trajectory
+    path = episode.segments[0]
     assert CODEC.tokenizer.decode(path.tokens) == text
     assert path.tokens == tuple(CODEC.tokenizer.encode(text))
     assert "I must look.</think>" in text  # thinking stays after the tool result
@@ -145,7 +145,7 @@ def test_what_was_sampled_is_kept_however_odd_its_tokens_and_the_log_probabiliti
     odd = [*first[:at], *(i for i in bytewise if i is not None), *first[at + len(merged) :]]
     engine = Spelling([odd, codec.assistant(ANSWER)])
     episode = asyncio.run(run_episode(Box(), TASK, TokenPolicy("odd", engine, codec, Sampling())))
-    path = episode.trajectory
+    path = episode.segments[0]
     assert episode.verdict.passed
     assert codec.tokenizer.encode(codec.tokenizer.decode(path.tokens)) != list(path.tokens)
     prompt = episode.turns[0].move.prompt_tokens
@@ -223,6 +223,9 @@ class Saying:
         return Move(message=self.left.pop(0))
 
     def observe(self, results: list[str]) -> None:
+        """Nothing to remember."""
+
+    def hear(self, text: str) -> None:
         """Nothing to remember."""
 
     async def close(self) -> None:
@@ -323,7 +326,7 @@ def test_garbage_completions_are_data(completions: list[list[int]]) -> None:
     episode = play_tokens(ScriptedEngine(completions))
     assert episode.outcome in ("format_error", "max_tokens", "answered")
     assert episode.verdict.reward == 0.0
-    assert len(episode.trajectory.tokens) == len(episode.trajectory.logprobs)
+    assert len(episode.segments[0].tokens) == len(episode.segments[0].logprobs)
 
 
 @pytest.mark.parametrize("cls", [Travel, Search])

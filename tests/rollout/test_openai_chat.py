@@ -78,7 +78,7 @@ def test_tool_calls_go_round_and_thinking_stays_in_the_context() -> None:
         episode = play(server)
     assert (episode.outcome, episode.verdict.validity, episode.verdict.reward) == ("answered", "valid", 0.0)
     assert episode.answer == "I give up"
-    assert episode.trajectory.tokens == ()
+    assert episode.segments[0].tokens == ()
     first, second = script.asked
     assert first["model"] == "tiny"
     assert {tool["function"]["name"] for tool in first["tools"]} >= {"find_hotel", "submit_result"}

@@ -49,7 +49,7 @@ def test_an_episode_comes_back_as_it_was(tmp_path: Path) -> None:
     task = Travel().propose(random.Random(2), 1)
     episode = asyncio.run(run_episode(Travel(), task, oracle_policy(CODEC), 3))
     row, turns, verdict = stored(tmp_path, episode)
-    path = episode.trajectory
+    path = episode.segments[0]
     assert unpack_i32(row.tokens) == list(path.tokens)
     assert unpack_i32(row.mask) == list(path.mask)
     assert unpack_f32(row.logprobs) == list(path.logprobs)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ...images.definitions import load
 from .. import cgroup
 from .. import owner as owners
 from ..egress import check_hosts
@@ -125,7 +126,8 @@ class WardenBackend:
         warden = await in_thread(ensure_warden)
         home = make_home(self.name, image, owners.mark())
         try:
-            return Wall(home, await self._walls.raise_wall(image, home, warden), program(platform.machine()))
+            raised = await self._walls.raise_wall(image, home, warden)
+            return Wall(home, raised, program(platform.machine()), load(image).env)
         except BaseException:
             await in_thread(shutil.rmtree, home, ignore_errors=True)
             raise

@@ -8,7 +8,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,10 @@ class Raised:
 class Wall:
     """One warden; made in the event loop that uses it."""
 
-    def __init__(self, home: Path, raised: Raised, program: bytes) -> None:
+    def __init__(self, home: Path, raised: Raised, program: bytes, env: Mapping[str, str]) -> None:
         self.id, self.image, self.home = home.name, raised.image, home
         self.lost = False
+        self._env = env
         self._control, self._demolish = raised.control, raised.demolish
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
@@ -76,9 +77,10 @@ class Wall:
             with keepers:
                 await self._order(order.pack(), keepers)
             listener = await first_words(ours)
+            lease.env = self._env
             if listener is not None:
                 self._proxies[number] = await Proxy.serve(listener, hosts)
-                lease.env = proxy_env()
+                lease.env = {**self._env, **proxy_env()}
         except BaseException:
             ours.close()
             await asyncio.shield(self.end(number))
