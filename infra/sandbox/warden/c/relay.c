@@ -127,9 +127,16 @@ static void kill_rest(struct relay *relay) {
         if (pid > 0) note(relay, pid, status);
 }
 
+/* Something is there to read. Its end may never come: a descriptor that was sent over a socket nobody holds any more keeps
+ * the pipe open until the kernel looks for such. */
+static bool has_more(const struct output *output) {
+    struct pollfd watched = {.fd = output->fd, .events = POLLIN};
+    return output->fd >= 0 && poll(&watched, 1, 0) == 1;
+}
+
 static void finish(struct relay *relay, double started, long killed_before) {
     for (int i = 0; i < 2; i++)
-        while (relay->output[i].fd >= 0 && relay->ended != OUTPUT_LIMIT)
+        while (relay->ended != OUTPUT_LIMIT && has_more(&relay->output[i]))
             if (!drain(relay, &relay->output[i])) relay->ended = OUTPUT_LIMIT;
     if (oom_kills(relay->keeper->groups.oom) > killed_before) relay->ended = OUT_OF_MEMORY;
     int status = relay->status;
