@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
+import time
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
@@ -58,9 +60,27 @@ def _inhabited(wall: Path) -> bool:
     return False
 
 
-def clear(wall: str) -> None:
-    """Remove the groups of a wall whose processes are gone; what this process may not remove stays."""
+def clear(wall: str, seconds: float = 5.0) -> None:
+    """End what is left in the groups of a wall and remove them; what this process may not remove stays."""
+    until = time.monotonic() + seconds
     for folder in folders():
-        for inner, _, _ in os.walk(folder / wall, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(inner)
+        while (folder / wall).exists():
+            for inner, _, _ in os.walk(folder / wall, topdown=False):
+                _remove(Path(inner))
+            if time.monotonic() > until or not os.access(folder, os.W_OK):
+                break
+
+
+def _remove(group: Path) -> None:
+    try:
+        group.rmdir()
+        return
+    except FileNotFoundError:
+        return
+    except OSError:
+        pass  # somebody is in it
+    with contextlib.suppress(OSError):
+        for pid in (group / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    time.sleep(0.001)

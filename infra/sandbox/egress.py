@@ -92,8 +92,8 @@ class Proxy:
             writer.write(f"HTTP/1.1 {refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
             with contextlib.suppress(OSError):
                 await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the peer sees its connection end
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            pass  # the peer sees its connection end; a cancellation is `close`
         finally:
             self._open.discard(task)
             writer.close()

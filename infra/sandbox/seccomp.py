@@ -1,7 +1,8 @@
 """The system call filter of every command: what Docker's default profile denies and an agent's program never needs.
 
 A classic BPF program (seccomp(2), Documentation/userspace-api/seccomp_filter.rst): calls of another architecture
-kill the process; namespaces, mounts, tracing, keys, kernel modules, BPF, clocks and the like fail with EPERM;
+kill the process; namespaces, mounts, tracing, keys, kernel modules, BPF, clocks and the like fail with EPERM,
+extended attributes cannot be set (EOPNOTSUPP);
 `clone3` fails with ENOSYS, because its flags lie in memory that a filter cannot read, so that libc falls back to
 `clone`. Numbers are from the kernel's `unistd` tables.
 """
@@ -30,8 +31,10 @@ sethostname 170 161, setdomainname 171 162, move_mount 429 429, open_tree 428 42
 fsconfig 431 431, fsmount 432 432, fspick 433 433, mount_setattr 442 442, io_uring_setup 425 425,
 io_uring_enter 426 426, io_uring_register 427 427, vhangup 153 58, nfsservctl 180 42, lookup_dcookie 212 18,
 mbind 237 235, migrate_pages 256 238, move_pages 279 239, set_mempolicy 238 237, kcmp 312 272,
-fanotify_init 300 262
+fanotify_init 300 262, io_setup 206 0
 """
+# Marks of files, by which an overlay tells what a fork shows.
+_UNSUPPORTED = "setxattr 188 5, lsetxattr 189 6, fsetxattr 190 7, setxattrat 463 463"
 _WARDEN_CALLS = frozenset({"unshare", "setns", "mount", "umount2", "sethostname"})
 
 
@@ -54,12 +57,14 @@ def program(machine: str) -> bytes:
     if machine not in _MACHINES:
         raise ValueError(f"no system call filter for {machine!r}: x86_64 and aarch64 are known")
     about = _MACHINES[machine]
-    numbers = [int(row.split()[about.column]) for row in _DENIED.split(",")]
+    numbers = _numbers(_DENIED, about)
     deny, missing = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
     code = [_op(_LOAD, _ARCH), _op(_JUMP_EQ, about.audit, 1, 0), _op(_RETURN, _KILL), _op(_LOAD, _NR)]
     code += [_op(_JUMP_GE, _X32_BIT, 0, 1), _op(_RETURN, missing)]
     for number in numbers:
         code += [_op(_JUMP_EQ, number, 0, 1), _op(_RETURN, deny)]
+    for number in _numbers(_UNSUPPORTED, about):
+        code += [_op(_JUMP_EQ, number, 0, 1), _op(_RETURN, _ERRNO | errno.EOPNOTSUPP)]
     code += [_op(_JUMP_EQ, about.clone3, 0, 1), _op(_RETURN, missing)]
     code += [_op(_JUMP_EQ, about.clone, 0, 4), _op(_LOAD, _ARG0), _op(_JUMP_SET, _NEW_NAMESPACES, 0, 1)]
     code += [_op(_RETURN, deny), _op(_RETURN, _ALLOW)]
@@ -68,6 +73,10 @@ def program(machine: str) -> bytes:
         code.append(_op(_JUMP_EQ, family, len(_SOCKET_FAMILIES) - index, 0))
     code += [_op(_RETURN, deny), _op(_RETURN, _ALLOW)]
     return b"".join(code)
+
+
+def _numbers(table: str, machine: _Machine) -> list[int]:
+    return [int(row.split()[machine.column]) for row in table.split(",")]
 
 
 def container_profile() -> str:

@@ -18,6 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, 
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from ..tracing import span
 from .select import open_backend
 from .types import (
     DEFAULT_LIMITS,
@@ -71,7 +72,10 @@ class Sandboxes:
         allow_hosts: Sequence[str] = (),
     ) -> Sandbox:
         """A fresh sandbox; see `Backend.lease`. Raises SandboxUnavailable, SandboxFailed."""
-        return Sandbox(self, self._call(self._open().lease(image, limits, owner, allow_hosts)))
+        with span("sandbox.lease", image=image) as told:
+            lease = self._call(self._open().lease(image, limits, owner, allow_hosts))
+            told.set(backend=self.name, image=lease.image, lease=lease.id)
+            return Sandbox(self, lease)
 
     def list_leases(self) -> tuple[LeaseInfo, ...]:
         """See `Backend.list_leases`."""
@@ -154,7 +158,11 @@ class Sandbox:
         user: User = "agent",
     ) -> ExecResult:
         """See `Lease.exec`."""
-        return self._sandboxes._call(self._lease.exec(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user))
+        with span("sandbox.exec", lease=self.id, user=user) as told:
+            work = self._lease.exec(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user)
+            result = self._sandboxes._call(work)
+            told.set(exit_code=result.exit_code, ended=result.ended)
+            return result
 
     def stream(
         self,
@@ -188,7 +196,10 @@ class Sandbox:
 
     def fork(self, owner: str = "") -> Sandbox:
         """See `Lease.fork`."""
-        return Sandbox(self._sandboxes, self._sandboxes._call(self._lease.fork(owner)))
+        with span("sandbox.fork", image=self.image, lease=self.id) as told:
+            fork = self._sandboxes._call(self._lease.fork(owner))
+            told.set(fork=fork.id)
+            return Sandbox(self._sandboxes, fork)
 
     def snapshot(self) -> SandboxSnapshot:
         """See `Lease.snapshot`."""

@@ -243,13 +243,12 @@ class TestKills:
     def test_killed_reaper(self, place: Place, until: Until) -> None:
         for steps in (20, 1, 0, 12):
             place.kill_an_owner(steps)
-        for first in (False, True):
-            before = len(place.homes())
-            with place.process(_REAPER, place.backend) as reaper:
-                assert reaper.stdout is not None
-                assert reaper.stdout.read(1) == "!"
-                if first:
-                    assert until(lambda count=before, it=reaper: len(place.homes()) < count or it.poll() is not None)
+        with place.process(_REAPER, place.backend) as reaper:
+            assert reaper.stdout is not None
+            assert reaper.stdout.read(1) == "!"
+        before = len(place.homes())
+        with place.process(_REAPER, place.backend) as reaper:
+            assert until(lambda: len(place.homes()) < before or reaper.poll() is not None)
         _reap(place.backend)
         assert place.traces() == {}
 
@@ -329,23 +328,51 @@ class TestEnds:
         asyncio.run(work())
         assert place.traces() == {}
 
-    def test_close_of_a_lease_in_use(self, place: Place, alive: Alive, until: Until) -> None:
+    @pytest.mark.parametrize("command", ["exec", "stream"])
+    def test_close_of_a_lease_that_runs(self, place: Place, command: str, alive: Alive, until: Until) -> None:
         async def work() -> None:
             async with _opened(place.backend) as backend:
-                for use in ("exec", "stream", "write"):
+                lease = await backend.lease("base")
+                script = f"setsid sleep {place.token} & yes >&2 & exec sleep {place.token}"
+                call = lease.exec(f"({script}) 2>/dev/null") if command == "exec" else _read_all(lease, script)
+                running = asyncio.gather(call, return_exceptions=True)
+                assert await asyncio.to_thread(until, lambda: alive(f"sleep\0{place.token}"))
+                await asyncio.gather(lease.close(), lease.close())
+                assert isinstance((await running)[0], SandboxFailed)
+                assert not alive(place.token)
+                assert await backend.list_leases() == ()
+
+        asyncio.run(work())
+        assert place.traces() == {}
+
+    def test_close_of_a_lease_that_is_written_to(self, place: Place) -> None:
+        async def work() -> None:
+            async with _opened(place.backend) as backend:
+                for turns in range(12):
                     lease = await backend.lease("base", Limits(disk_bytes=64 << 20))
-                    if use == "write":
-                        running = asyncio.gather(lease.write("f", bytes(60 << 20)), return_exceptions=True)
+                    running = asyncio.gather(lease.write("f", bytes(40 << 20)), return_exceptions=True)
+                    for _ in range(turns):
                         await asyncio.sleep(0)
-                    else:
-                        command = f"setsid sleep {place.token} & yes >&2 & sleep {place.token}"
-                        call = _read_all(lease, command) if use == "stream" else lease.exec(f"({command}) 2>/dev/null")
-                        running = asyncio.gather(call, return_exceptions=True)
-                        assert await asyncio.to_thread(until, lambda: alive(f"sleep\0{place.token}"))
-                    await asyncio.gather(lease.close(), lease.close())
-                    assert isinstance((await running)[0], SandboxFailed), use
-                    assert not alive(place.token)
-                    assert await backend.list_leases() == ()
+                    await lease.close()
+                    assert isinstance((await asyncio.wait_for(running, 20))[0], SandboxFailed)
+                assert await backend.list_leases() == ()
+
+        asyncio.run(work())
+        assert place.traces() == {}
+
+    def test_leases_that_differ(self, place: Place) -> None:
+        """Leases of several limits come and go side by side; whatever a backend keeps ready fits only some of them."""
+
+        async def come_and_go(backend: Backend, limits: Limits) -> None:
+            for _ in range(20):
+                lease = await backend.lease("base", limits)
+                child = await lease.fork()
+                assert (await child.exec("echo fine")).text == "fine\n"
+                await asyncio.gather(lease.close(), child.close())
+
+        async def work() -> None:
+            async with _opened(place.backend) as backend:
+                await asyncio.gather(*(come_and_go(backend, Limits(processes=count)) for count in (16, 32, 64)))
 
         asyncio.run(work())
         assert place.traces() == {}
@@ -413,23 +440,28 @@ async def _read_all(lease: Lease, command: str) -> ExecResult:
 
 
 class Engine:
-    """A second Docker engine, with its own containerd, all below one directory."""
+    """A second Docker engine, with its own containerd, all below one directory; its mounts are its own affair."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.address = folder, f"unix://{folder}/d.sock"
-        self._log = open(folder / "log", "ab")  # noqa: SIM115
+        self.folder = folder
+        flags = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
+        places = [f"--{name}={folder}/{name}" for name in ("data-root", "exec-root", "pidfile")]
+        apart = ["bwrap", "--dev-bind", "/", "/", "--cap-add", "ALL", "--"]
+        with open(folder / "log", "ab") as log:
+            argv = [*apart, "dockerd", *flags, *places, f"--host=unix://{folder}/d.sock"]
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
 
     def __enter__(self) -> Engine:
-        flags = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
-        places = [f"--{name}={self.folder}/{name}" for name in ("data-root", "exec-root", "pidfile")]
-        argv = ["dockerd", *flags, *places, f"--host={self.address}"]
-        self.process = subprocess.Popen(argv, stdout=self._log, stderr=self._log, start_new_session=True)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.terminate()
+        self.end(signal.SIGTERM)
+
+    def end(self, number: signal.Signals) -> None:
+        """Signal the engine, if it still runs, and wait for its end."""
+        if self.process.poll() is None:
+            os.kill(int((self.folder / "pidfile").read_text()), number)
         self.process.wait(60)
-        self._log.close()
 
     def answers(self) -> bool:
         """Whether it is up."""
@@ -447,7 +479,8 @@ class Engine:
 def test_engine_killed_and_started_again(token: str, alive: Alive, until: Until) -> None:
     if shutil.which("dockerd") is None:
         pytest.fail("dockerd is missing") if os.environ.get("CI") == "true" else pytest.skip("dockerd is missing")
-    with tempfile.TemporaryDirectory(prefix="engine") as folder:
+    with tempfile.TemporaryDirectory(prefix="engine") as folder, contextlib.ExitStack() as at_last:
+        at_last.callback(_kill_all, folder)
         place = Place("docker", Path(folder), token, {"DOCKER_HOST": f"unix://{folder}/d.sock"})
         with Engine(place.folder) as engine:
             assert until(engine.answers)
@@ -455,8 +488,9 @@ def test_engine_killed_and_started_again(token: str, alive: Alive, until: Until)
                 assert owner.stdout is not None
                 assert len(owner.stdout.read(20)) == 20
                 place.remember()
-                engine.process.kill()
-                engine.process.wait()
+                engine.end(signal.SIGKILL)
+                assert until(lambda: not alive(f"{folder}/exec-root/containerd/containerd.toml"))  # dies after it
+                Path(folder, "exec-root/containerd/containerd.pid").unlink()  # a zombie would count as alive
         with Engine(place.folder) as engine:
             assert until(engine.answers)
             with place.process(_ONE_LEASE) as owner:
@@ -469,3 +503,10 @@ def test_engine_killed_and_started_again(token: str, alive: Alive, until: Until)
             assert place.traces() == {}
         assert not alive(folder)
         assert folder not in Path("/proc/self/mountinfo").read_text()
+
+
+def _kill_all(folder: str) -> None:
+    """What an engine that failed has left: nothing, if all is well."""
+    for line in _processes():
+        if folder in line:
+            os.kill(int(line.split()[0]), signal.SIGKILL)

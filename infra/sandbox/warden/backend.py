@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import resource
 import shutil
@@ -57,6 +58,7 @@ class WardenBackend:
         self.name = walls.name
         self._walls = walls
         self._standing: dict[str, asyncio.Task[Wall]] = {}
+        self._reaped = False
 
     async def lease(
         self, image: str, limits: Limits = DEFAULT_LIMITS, owner: str = "", allow_hosts: Sequence[str] = ()
@@ -123,6 +125,10 @@ class WardenBackend:
 
     async def _raise_wall(self, image: str) -> Wall:
         _allow_many_files()
+        if not self._reaped:  # somebody has to
+            self._reaped = True
+            with contextlib.suppress(SandboxFailed, SandboxUnavailable):
+                await self.reap()
         warden = await in_thread(ensure_warden)
         home = make_home(self.name, image, owners.mark())
         try:

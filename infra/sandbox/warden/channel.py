@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 
 from ..types import SandboxFailed
 from .wire import HEADER, STOP, Keep, split_frames
@@ -27,6 +28,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket, self._buffer = connection, bytearray()
+        self._unsent: deque[memoryview] = deque()
         self._fd = connection.fileno()  # asyncio finds a number sooner than a socket
         self._answer: asyncio.Future[tuple[str, bytes]] | None = None
         self._keep: Keep = _discard
@@ -43,7 +45,7 @@ class Channel:
         self._keep = keep
         guard = self._loop.call_later(seconds, self._give_up, answer)
         try:
-            await self._send(request)
+            self._send(request)
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
             self.resume()
@@ -70,26 +72,36 @@ class Channel:
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            self._unsent.clear()
             self._socket.close()
             self._end(Gone(self.failure or "the sandbox was closed"))
 
-    async def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> None:
+        """Frames leave whole and in order, also where the caller is cancelled in the middle of one."""
+        self._unsent.append(memoryview(data))
+        if len(self._unsent) == 1:
+            self._flush()
+
+    def _flush(self) -> None:
         try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
+            while self._unsent:
+                rest = self._unsent[0][self._socket.send(self._unsent[0]) :]
+                if rest:
+                    self._unsent[0] = rest
+                else:
+                    self._unsent.popleft()
+        except (BlockingIOError, InterruptedError):
+            self._loop.add_writer(self._fd, self._flush)
+            return
         except OSError:
-            return  # it hung up: reading tells
-        if sent < len(data):
-            try:
-                await self._loop.sock_sendall(self._socket, memoryview(data)[sent:])
-            except OSError:
-                return
+            self._unsent.clear()  # it hung up: reading tells
+        self._loop.remove_writer(self._fd)
 
     async def _stop(self, answer: asyncio.Future[tuple[str, bytes]]) -> None:
         self._keep = _discard
         if not answer.done() and not self._closed:
-            await self._send(STOP)
+            self._send(STOP)
             await asyncio.wait({answer}, timeout=_KILL_SECONDS)
         if not answer.done() or answer.exception() is not None:
             self.close()

@@ -93,6 +93,8 @@ static bool set_limits(const int *roots, int count, uint64_t name, const struct 
     snprintf(processes, sizeof processes, "%u", order->processes + 1); /* the keeper is one */
     snprintf(quota, sizeof quota, unified ? "%u 100000" : "%u", order->cpu_quota_us);
     if (!set(roots, count, name, unified ? "memory.max" : "memory.limit_in_bytes", memory)) return false;
+    /* Buffers of sockets are not part of v1's memory unless they have a limit of their own. */
+    if (!unified) set(roots, count, name, "memory.kmem.tcp.limit_in_bytes", memory);
     /* Missing where the kernel does not account for swap. */
     set(roots, count, name, unified ? "memory.swap.max" : "memory.memsw.limit_in_bytes", unified ? "0" : memory);
     return set(roots, count, name, "pids.max", processes) &&

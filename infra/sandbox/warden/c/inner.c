@@ -36,6 +36,7 @@ struct lease {
     pid_t pusher; /* 0, or who freezes its layer just now */
     int line;
     uid_t uid;
+    bool dropped; /* a spare one that is not wanted any more */
     struct order order;
 };
 
@@ -87,9 +88,13 @@ static void limit(int what, rlim_t value) {
     must(setrlimit(what, &limit) == 0, "set a limit");
 }
 
+/* What the kernel counts per user, and lets users below share: a lease gets a small part of it. */
 static void take_limits(const struct order *order) {
     limit(RLIMIT_NOFILE, order->open_files);
     limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_SIGPENDING, 1024);
+    limit(RLIMIT_MSGQUEUE, 256 << 10);
+    limit(RLIMIT_MEMLOCK, 1 << 20);
     if (root_count == 0) { /* the best that is left without control groups: per process, and per user namespace */
         limit(RLIMIT_AS, order->memory_bytes);
         limit(RLIMIT_NPROC, order->processes);
@@ -120,6 +125,7 @@ static _Noreturn void become_keeper(struct keeper *keeper) {
     complain_line = keeper->line;
     must(unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET) == 0, "new namespaces");
     bring_up_loopback();
+    put(AT_FDCWD, "/proc/sys/kernel/shm_rmid_forced", "1"); /* shared memory ends with the last who has it attached */
     join_groups(&keeper->groups);
     close_groups(&keeper->groups);
     take_limits(&keeper->order);
@@ -176,8 +182,8 @@ static struct lease *take_spare(const struct order *order, int *spares) {
     struct lease *found = NULL;
     *spares = 0;
     for (struct lease *lease = leases; lease != NULL; lease = lease->next) {
-        if (lease->id != 0 || lease->pid == 0) continue;
-        if (!alike(&lease->order, order)) kill(lease->pid, SIGKILL);
+        if (lease->id != 0 || lease->pid == 0 || lease->dropped) continue;
+        if (!alike(&lease->order, order)) lease->dropped = true, kill(lease->pid, SIGKILL);
         else if (found == NULL) found = lease;
         else ++*spares;
     }
@@ -284,8 +290,11 @@ int run_inner(int argc, char **argv) {
     must(unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP) == 0, "new namespaces");
     must(sethostname("sandbox", 7) == 0, "host name");
     umask(022);
-    put(AT_FDCWD, "/proc/self/oom_score_adj", "1000"); /* short of memory, the machine gives up sandboxes first */
     limit(RLIMIT_NOFILE, RLIM_INFINITY);
+    put(AT_FDCWD, "/proc/sys/user/max_inotify_instances", "32"); /* per user, that is per lease */
+    put(AT_FDCWD, "/proc/sys/user/max_inotify_watches", "8192");
+    /* Who took a new identity is no longer told of its parent's death: the outer wall's, where the owner was killed. */
+    must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "end with the outer wall");
     prepare_template();
     sigset_t signals;
     sigemptyset(&signals);

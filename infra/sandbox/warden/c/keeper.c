@@ -25,14 +25,15 @@ struct exec_request {
     uint32_t arguments, variables, text_size; /* cwd, arguments, variables: each ends with NUL; then input */
 } __attribute__((packed));
 
-static void end(int signal) {
-    (void)signal;
-    _exit(0);
+/* Only the kernel's own timer counts: without root, commands have the keeper's user id and may signal it. */
+static void end(int signal, siginfo_t *info, void *context) {
+    (void)signal, (void)context;
+    if (info->si_code == SI_KERNEL) _exit(0);
 }
 
 /* The lease's end, whatever the keeper is doing. */
 static void set_deadline(double seconds) {
-    struct sigaction action = {.sa_handler = end};
+    struct sigaction action = {.sa_sigaction = end, .sa_flags = SA_SIGINFO | SA_RESTART};
     struct itimerval timer = {.it_value = {(time_t)seconds, 1 + (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6) % 999999}};
     must(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &timer, NULL) == 0, "deadline");
 }

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 #define SAFE (MS_NOSUID | MS_NODEV)
-#define INODES 100000
+#define MAX_INODES 100000
+#define MEMORY_PER_INODE 4096
 /* mount(2) takes one page of options */
 #define OPTIONS 4096
 
@@ -66,9 +67,10 @@ static void name_users(const struct keeper *keeper) {
 
 static int new_layer(const struct order *order, uint32_t layer) {
     char path[32], options[128];
+    unsigned long long inodes = order->memory_bytes / MEMORY_PER_INODE;
     snprintf(path, sizeof path, "/lease/%u", layer);
-    snprintf(options, sizeof options, "size=%llu,nr_inodes=%d,mode=0755", (unsigned long long)order->disk_bytes,
-             INODES);
+    snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=0755", (unsigned long long)order->disk_bytes,
+             inodes < MAX_INODES ? inodes : MAX_INODES);
     if (mount("palestra", path, "tmpfs", SAFE, options) != 0) return -1;
     return chdir(path) == 0 && mkdir("u", 0755) == 0 ? 0 : -1;
 }

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,8 +47,19 @@ static void write_map(pid_t pid, const char *name, uid_t first) {
     must(put(AT_FDCWD, path, line), path);
 }
 
-/* Become root of a new user namespace whose ids are `first` and the following ones outside. Only a process outside
- * may write the map, hence the helper. */
+/* Act as the namespace's owner, still with the right to map ids that are not one's own. */
+static void act_for(uid_t owner) {
+    struct { uint32_t version; int pid; } header = {0x20080522, 0};
+    struct { uint32_t effective, permitted, inheritable; } rights[2];
+    must(setresuid((uid_t)-1, owner, (uid_t)-1) == 0, "act as the namespace's owner");
+    must(syscall(SYS_capget, &header, rights) == 0, "rights");
+    rights[0].effective = rights[0].permitted & (1u << 6 | 1u << 7); /* CAP_SETGID, CAP_SETUID */
+    must(syscall(SYS_capset, &header, rights) == 0, "keep the right to map ids");
+}
+
+/* Become root of a new user namespace whose ids are `first` and the following ones outside. It belongs to `first`, not
+ * to root: what the kernel counts per user is then charged to nobody else. Only a process outside may write the map,
+ * hence the helper. */
 static void enter_user_namespace(uid_t first) {
     int ready[2];
     must(pipe(ready) == 0, "pipe");
@@ -55,17 +69,22 @@ static void enter_user_namespace(uid_t first) {
         char go;
         close(ready[1]);
         must(read(ready[0], &go, 1) == 1, "wait for the namespace");
+        act_for(first);
         write_map(self, "uid_map", first);
         write_map(self, "gid_map", first);
         _exit(0);
     }
     close(ready[0]);
+    struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY}; /* each lease gets its part; fails without the right, harmlessly */
+    setrlimit(RLIMIT_MSGQUEUE, &all), setrlimit(RLIMIT_SIGPENDING, &all), setrlimit(RLIMIT_NPROC, &all);
+    must(setgroups(0, NULL) == 0 && setresgid(first, first, first) == 0, "give up root's group");
+    must(setresuid(first, first, first) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0, "give up root");
     must(unshare(CLONE_NEWUSER) == 0, "new user namespace");
     must(write(ready[1], "", 1) == 1, "wake the helper");
     close(ready[1]);
     int status;
     must(waitpid(helper, &status, 0) == helper && status == 0, "map user ids");
-    must(setgroups(0, NULL) == 0 && setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0, "become the namespace's root");
+    must(setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0, "become the namespace's root");
 }
 
 /* outer CONTROL FIRST_UID NAME [GROUP FOLDER ...]; FIRST_UID 0: stay in the namespace of the outer wall */

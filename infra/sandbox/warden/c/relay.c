@@ -96,19 +96,25 @@ static bool told_to_stop(int client) {
     return got == (ssize_t)sizeof header && header.kind == 'k';
 }
 
-/* Until the command has ended, or must. */
+static bool can_send(int client) {
+    struct pollfd watched = {.fd = client, .events = POLLOUT};
+    return poll(&watched, 1, 0) == 1;
+}
+
+/* Until the command has ended, or must. A stream is read only while the owner takes what comes. */
 static void attend(struct relay *relay, double until) {
     while (!relay->exited) {
-        struct pollfd watched[5] = {{.fd = relay->keeper->client, .events = POLLIN},
+        bool held = relay->command->streaming && !can_send(relay->keeper->client);
+        struct pollfd watched[5] = {{.fd = relay->keeper->client, .events = held ? POLLIN | POLLOUT : POLLIN},
                                     {.fd = relay->keeper->children, .events = POLLIN},
                                     {.fd = relay->input, .events = POLLOUT},
-                                    {.fd = relay->output[0].fd, .events = POLLIN},
-                                    {.fd = relay->output[1].fd, .events = POLLIN}};
+                                    {.fd = held ? -1 : relay->output[0].fd, .events = POLLIN},
+                                    {.fd = held ? -1 : relay->output[1].fd, .events = POLLIN}};
         double left = (until - now()) * 1e3;
         relay->ended = TIMED_OUT;
         if (left <= 0) return;
         if (poll(watched, 5, left > 1e9 ? 1000000000 : (int)left + 1) < 0 && errno != EINTR) fail("poll");
-        if (watched[0].revents && told_to_stop(relay->keeper->client)) return;
+        if (watched[0].revents & ~POLLOUT && told_to_stop(relay->keeper->client)) return;
         if (watched[1].revents) reap(relay);
         if (watched[2].revents) feed(relay);
         relay->ended = OUTPUT_LIMIT;
