@@ -80,7 +80,8 @@ def _remove(group: Path) -> None:
     except OSError:
         pass  # somebody is in it
     with contextlib.suppress(OSError):
-        for pid in (group / "cgroup.procs").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        for pid in map(int, (group / "cgroup.procs").read_text().split()):
+            if pid:  # 0 stands for a process that cannot be seen from here, and for kill(2) it is our own group
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
     time.sleep(0.001)

@@ -48,6 +48,10 @@ class DockerWalls:
 
     async def raise_wall(self, image: str, home: Path, warden: Path) -> Raised:
         """See `Walls.raise_wall`; the image is imported or built on first use."""
+        if ":" in str(home):
+            raise SandboxUnavailable(
+                f"Docker cannot mount {home}, its name has a colon; set TMPDIR to another directory"
+            )
         client = await self._connect()
         try:
             reference = await self._call(ensure_engine_image, client, image)
@@ -55,7 +59,11 @@ class DockerWalls:
             raise SandboxUnavailable(str(error)) from error
         groups = cgroup.make_folders() or cgroup.folders()  # the engine makes them where we may not
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-            server.bind(str(home / engine.SOCKET))
+            folder = os.open(home, os.O_PATH | os.O_DIRECTORY)
+            try:  # a socket's name is at most 107 bytes long, a directory's not
+                server.bind(f"/proc/self/fd/{folder}/{engine.SOCKET}")
+            finally:
+                os.close(folder)
             server.listen(1)
             server.setblocking(False)
             try:

@@ -3,8 +3,9 @@
 The keeper listens on 127.0.0.1:3128 inside the lease's network namespace and hands the listening socket to its owner;
 connections made in there arrive here, and this side, outside, opens the other half. There is no other route, no
 resolver and no name but by this proxy. CONNECT (RFC 9110, 9.3.6) serves HTTPS and any other TCP protocol; requests with
-an absolute URI serve plain HTTP, one per connection. A name that resolves to an address that is not public is refused,
-unless the address itself is on the list: a name must not become a way to the owner's own network.
+an absolute URI serve plain HTTP, one per connection, with the URI's own Host. Every port of an allowed host is open. A
+name that resolves to an address that is not public is refused, unless the address itself is on the list: a name must
+not become a way to the owner's own network.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _HEAD_BYTES = 1 << 16
 _HEAD_SECONDS, _CONNECT_SECONDS = 30.0, 30.0
 _CHUNK = 1 << 16
 _MAX_CONNECTIONS = 64
-_HOP = ("proxy-", "connection:", "keep-alive:")
+_DROPPED = ("proxy-", "connection:", "keep-alive:", "host:")
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
@@ -118,7 +119,7 @@ class Proxy:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-                kept = [line for line in lines[1:-2] if not line.lower().startswith(_HOP)]
+                kept = [line for line in lines[1:-2] if not line.lower().startswith(_DROPPED)]
                 out_writer.write(
                     "\r\n".join([f"{method} {path} {version}", *kept, "Connection: close", "", ""]).encode("latin-1")
                 )
@@ -131,8 +132,8 @@ class Proxy:
             raise Refused(f"403 {host} is not on this sandbox's list of hosts")
         try:
             addresses = await self._resolve(host, port)
-        except OSError:
-            raise Refused(f"502 {host} has no address") from None
+        except (OSError, UnicodeError):
+            raise Refused("502 the host has no address") from None
         public = [each for each in addresses if _is_public(each) or each in self._hosts]
         if not public:
             raise Refused(f"403 {host} has no public address")

@@ -56,6 +56,15 @@ def read_wall(home: Path) -> WallInfo:
         return WallInfo("?", "?", time.time() - _made(home) < _YOUNG_SECONDS)
 
 
+def last_words(home: Path) -> str:
+    """The last line of a wall's log."""
+    try:
+        lines = (home / "log").read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1][:500] if lines else "it said nothing"
+
+
 def list_homes(backend: str) -> tuple[Path, ...]:
     """Every wall's directory of a backend."""
     return tuple(sorted(leases_root(backend).iterdir()))

@@ -48,11 +48,13 @@ class Ledger:
         os.close(self._fd)
 
     def _grow(self, slots: int) -> mmap.mmap:
+        # Real blocks: a hole that a full disk cannot fill would end this process when it is written.
+        os.posix_fallocate(self._fd, 0, (slots + _GROW) * _SLOT)
+        grown = mmap.mmap(self._fd, (slots + _GROW) * _SLOT)
         if slots:
             self._map.close()
-        os.ftruncate(self._fd, (slots + _GROW) * _SLOT)
         self._free = list(range(slots + _GROW - 1, slots - 1, -1))
-        return mmap.mmap(self._fd, (slots + _GROW) * _SLOT)
+        return grown
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:

@@ -36,6 +36,7 @@ from .types import (
     as_argv,
     check_request,
     merged_env,
+    time_limit,
 )
 
 _ROOTS = (WORK, TMP, GRADE)
@@ -68,7 +69,7 @@ class ProcessLease:
         user: User = "agent",
     ) -> ExecResult:
         """See `Lease.exec`; `user` chooses nothing here: both identities are the caller's."""
-        bounds = Bounds(timeout or self.limits.seconds, self.limits.output_bytes)
+        bounds = Bounds(time_limit(timeout, self.limits), self.limits.output_bytes)
         return await self._run(argv, cwd, env, stdin, bounds)
 
     async def stream(
@@ -83,7 +84,7 @@ class ProcessLease:
     ) -> AsyncIterator[Chunk | ExecResult]:
         """See `Lease.stream`."""
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue(maxsize=64)
-        bounds = Bounds(timeout or self.limits.seconds, 0)
+        bounds = Bounds(time_limit(timeout, self.limits), 0)
         running = asyncio.create_task(self._run(argv, cwd, env, stdin, bounds, chunks.put))
         finished = asyncio.create_task(_end_with(running, chunks))
         try:

@@ -31,7 +31,8 @@ sethostname 170 161, setdomainname 171 162, move_mount 429 429, open_tree 428 42
 fsconfig 431 431, fsmount 432 432, fspick 433 433, mount_setattr 442 442, io_uring_setup 425 425,
 io_uring_enter 426 426, io_uring_register 427 427, vhangup 153 58, nfsservctl 180 42, lookup_dcookie 212 18,
 mbind 237 235, migrate_pages 256 238, move_pages 279 239, set_mempolicy 238 237, kcmp 312 272,
-fanotify_init 300 262, io_setup 206 0
+fanotify_init 300 262, io_setup 206 0, listmount 458 458, statmount 457 457, get_mempolicy 239 236,
+set_mempolicy_home_node 450 450, pidfd_getfd 438 438
 """
 # Marks of files, by which an overlay tells what a fork shows.
 _UNSUPPORTED = "setxattr 188 5, lsetxattr 189 6, fsetxattr 190 7, setxattrat 463 463"
@@ -45,9 +46,13 @@ class _Machine:
     clone: int
     clone3: int
     socket: int
+    prlimit: int
 
 
-_MACHINES = {"x86_64": _Machine(1, 0xC000003E, 56, 435, 41), "aarch64": _Machine(2, 0xC00000B7, 220, 435, 198)}
+_MACHINES = {
+    "x86_64": _Machine(1, 0xC000003E, 56, 435, 41, 302),
+    "aarch64": _Machine(2, 0xC00000B7, 220, 435, 198, 261),
+}
 # AF_UNIX, AF_INET, AF_INET6 (the network namespace is empty); not packet, netlink, vsock, alg and the rest.
 _SOCKET_FAMILIES = (1, 2, 10)
 
@@ -66,6 +71,9 @@ def program(machine: str) -> bytes:
     for number in _numbers(_UNSUPPORTED, about):
         code += [_op(_JUMP_EQ, number, 0, 1), _op(_RETURN, _ERRNO | errno.EOPNOTSUPP)]
     code += [_op(_JUMP_EQ, about.clone3, 0, 1), _op(_RETURN, missing)]
+    # One's own limits only: without root, the keeper has the same user id.
+    code += [_op(_JUMP_EQ, about.prlimit, 0, 4), _op(_LOAD, _ARG0), _op(_JUMP_EQ, 0, 1, 0)]
+    code += [_op(_RETURN, deny), _op(_RETURN, _ALLOW)]
     code += [_op(_JUMP_EQ, about.clone, 0, 4), _op(_LOAD, _ARG0), _op(_JUMP_SET, _NEW_NAMESPACES, 0, 1)]
     code += [_op(_RETURN, deny), _op(_RETURN, _ALLOW)]
     code += [_op(_JUMP_EQ, about.socket, 0, len(_SOCKET_FAMILIES) + 2), _op(_LOAD, _ARG0)]

@@ -92,6 +92,7 @@ class Sandboxes:
                 return
             if self._backend is not None:
                 self._call(self._backend.close())
+            self._call(_cancel_others())
             self._loop.call_soon_threadsafe(self._loop.stop)
             assert self._thread is not None
             self._thread.join()
@@ -113,8 +114,8 @@ class Sandboxes:
                 self._backend = self._call(open_backend(self.backend_name))
             return self._backend
 
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None or self._pid != os.getpid():
+    def _call(self, work: Coroutine[Any, Any, T], pid: int | None = None) -> T:
+        if self._loop is None or self._pid != os.getpid() or pid not in (None, self._pid):
             work.close()
             raise SandboxError("this sandbox was closed, or belongs to the process that forked this one")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -129,7 +130,7 @@ class Sandbox:
     """One lease, synchronously; see `Lease` for what each method promises."""
 
     def __init__(self, sandboxes: Sandboxes, lease: Lease) -> None:
-        self._sandboxes, self._lease = sandboxes, lease
+        self._sandboxes, self._lease, self._pid = sandboxes, lease, os.getpid()
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +161,7 @@ class Sandbox:
         """See `Lease.exec`."""
         with span("sandbox.exec", lease=self.id, user=user) as told:
             work = self._lease.exec(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user)
-            result = self._sandboxes._call(work)
+            result = self._call(work)
             told.set(exit_code=result.exit_code, ended=result.ended)
             return result
 
@@ -177,45 +178,48 @@ class Sandbox:
         """See `Lease.stream`."""
         events = self._lease.stream(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user)
         try:
-            while (event := self._sandboxes._call(_next(events))) is not None:
+            while (event := self._call(_next(events))) is not None:
                 yield event
         finally:
-            self._sandboxes._call(_stop(events))
+            self._call(_stop(events))
 
     def read(self, path: str) -> bytes:
         """See `Lease.read`."""
-        return self._sandboxes._call(self._lease.read(path))
+        return self._call(self._lease.read(path))
 
     def write(self, path: str, data: bytes) -> None:
         """See `Lease.write`."""
-        self._sandboxes._call(self._lease.write(path, data))
+        self._call(self._lease.write(path, data))
 
     def list(self, path: str = WORK) -> tuple[Entry, ...]:
         """See `Lease.list`."""
-        return self._sandboxes._call(self._lease.list(path))
+        return self._call(self._lease.list(path))
 
     def fork(self, owner: str = "") -> Sandbox:
         """See `Lease.fork`."""
         with span("sandbox.fork", image=self.image, lease=self.id) as told:
-            fork = self._sandboxes._call(self._lease.fork(owner))
+            fork = self._call(self._lease.fork(owner))
             told.set(fork=fork.id)
             return Sandbox(self._sandboxes, fork)
 
     def snapshot(self) -> SandboxSnapshot:
         """See `Lease.snapshot`."""
-        return SandboxSnapshot(self._sandboxes, self._sandboxes._call(self._lease.snapshot()))
+        return SandboxSnapshot(self._sandboxes, self._call(self._lease.snapshot()))
 
     def close(self) -> None:
         """See `Lease.close`."""
-        if self._sandboxes._loop is not None:
-            self._sandboxes._call(self._lease.close())
+        if self._sandboxes._loop is not None and self._pid == os.getpid():
+            self._call(self._lease.close())
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._sandboxes._call(work, self._pid)
 
 
 class SandboxSnapshot:
     """The files of a sandbox at one moment; see `Snapshot`."""
 
     def __init__(self, sandboxes: Sandboxes, snapshot: Snapshot) -> None:
-        self._sandboxes, self._snapshot = sandboxes, snapshot
+        self._sandboxes, self._snapshot, self._pid = sandboxes, snapshot, os.getpid()
 
     def __enter__(self) -> Self:
         return self
@@ -230,12 +234,23 @@ class SandboxSnapshot:
 
     def lease(self, owner: str = "") -> Sandbox:
         """See `Snapshot.lease`."""
-        return Sandbox(self._sandboxes, self._sandboxes._call(self._snapshot.lease(owner)))
+        return Sandbox(self._sandboxes, self._call(self._snapshot.lease(owner)))
 
     def close(self) -> None:
         """See `Snapshot.close`."""
-        if self._sandboxes._loop is not None:
-            self._sandboxes._call(self._snapshot.close())
+        if self._sandboxes._loop is not None and self._pid == os.getpid():
+            self._call(self._snapshot.close())
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._sandboxes._call(work, self._pid)
+
+
+async def _cancel_others() -> None:
+    """No thread may wait for a loop that stops."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _next(events: AsyncIterator[Chunk | ExecResult]) -> Chunk | ExecResult | None:

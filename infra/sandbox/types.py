@@ -7,11 +7,15 @@ Inside a sandbox there are three places that can be written, each empty at the s
 * `/grade`: the grader's, and its `HOME`; commands run as `agent` can neither read nor write it (`process` alone cannot
   keep that promise).
 
+The three share one limit of disk, memory and inodes: what a grader must rely on goes into a fresh lease or a fork, and
+ENOSPC or ENOMEM in the agent's own lease is the agent's doing.
+
 Everything else is a read-only image. Times are seconds, sizes are bytes.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,6 +33,17 @@ BASE_ENV = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
+# Below these nothing starts; above, the kernel or the wire has no number for it.
+_RANGES: dict[str, tuple[float, float]] = {
+    "memory_bytes": (1 << 20, 1 << 60),
+    "processes": (1, 1 << 22),
+    "disk_bytes": (1 << 16, 1 << 60),
+    "open_files": (16, 1 << 30),
+    "output_bytes": (1, 1 << 31),
+    "cpus": (0.01, 1 << 20),
+    "seconds": (0.0, 1e8),
+    "lease_seconds": (0.0, 1e8),
+}
 _ENV_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 User = Literal["agent", "grader"]
@@ -72,12 +87,21 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            value = getattr(self, name)
-            if value <= 0:
-                raise ValueError(f"Limits.{name} is {value}: it must be above 0")
+            value, (least, most) = getattr(self, name), _RANGES.get(name, (0.0, float("inf")))
+            if not (math.isfinite(value) and value > 0 and least <= value <= most):
+                raise ValueError(f"Limits.{name} is {value}: it must be above 0, at least {least:g}, at most {most:g}")
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def time_limit(timeout: float | None, limits: Limits) -> float:
+    """The seconds of one command. Raises ValueError for what is no time."""
+    if timeout is None:
+        return limits.seconds
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise ValueError(f"timeout is {timeout}: it must be above 0 seconds")
+    return timeout
 
 
 @dataclass(frozen=True, slots=True)

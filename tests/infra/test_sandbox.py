@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -462,6 +462,56 @@ class TestWalls:
                 over.set()
         assert raised.result() > 0
 
+    def test_cancelled_twice(self, walled: Sandboxes) -> None:
+        """The next command never gets the answer of the one before."""
+
+        async def work() -> None:
+            backend = await open_backend(walled.backend_name)
+            try:
+                lease = await backend.lease("base")
+                running = asyncio.create_task(lease.exec("trap '' TERM; echo old; sleep 60"))
+                await asyncio.sleep(0)
+                while not running.cancelling():
+                    running.cancel()
+                    await asyncio.sleep(0)
+                running.cancel()
+                await asyncio.wait({running})
+                try:
+                    assert (await lease.exec("echo new")).stdout == b"new\n"
+                except SandboxFailed:
+                    pass  # or it is lost, which is said
+            finally:
+                await backend.close()
+
+        asyncio.run(work())
+
+    def test_nothing_waits_for_a_lease_that_has_ended(self, walled: Sandboxes) -> None:
+        box = walled.lease("base", Limits(lease_seconds=0.2))
+        assert _until(lambda: box.id not in {info.id for info in walled.list_leases()})
+        for ask in (box.fork, box.snapshot, lambda: box.exec("true"), lambda: box.read("x"), lambda: box.list()):
+            with pytest.raises(SandboxFailed):
+                ask()
+        box.close()
+
+    def test_closing_while_others_lease(self, walled: Sandboxes) -> None:
+        over = threading.Event()
+
+        def work(sandboxes: Sandboxes) -> None:
+            while not over.is_set():
+                try:
+                    sandboxes.lease("base").exec("true")
+                except (SandboxError, CancelledError):
+                    continue  # the next use opens again
+
+        with Sandboxes(walled.backend_name) as sandboxes, ThreadPoolExecutor(3) as pool:
+            running = [pool.submit(work, sandboxes) for _ in range(3)]
+            for _ in range(3):
+                assert _until(lambda: len(sandboxes.list_leases()) > 3)
+                sandboxes.close()
+            over.set()
+            for one in running:
+                one.result(timeout=30)
+
     def test_leaving_without_closing(self, walled: Sandboxes) -> None:
         script = (
             "from palestra.infra.sandbox.sync import Sandboxes\n"
@@ -514,6 +564,19 @@ def test_filters_are_whole_programs() -> None:
 
 
 class TestChoosing:
+    @pytest.mark.parametrize(
+        "bad", [{"seconds": float("nan")}, {"processes": 1 << 40}, {"output_bytes": 1 << 70}, {"open_files": 3}]
+    )
+    def test_limits_that_nobody_can_keep(self, bad: dict[str, float]) -> None:
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            Limits(**bad)  # type: ignore[arg-type]
+        with (
+            Sandboxes("process") as sandboxes,
+            sandboxes.lease() as box,
+            pytest.raises(ValueError, match="timeout is 0"),
+        ):
+            box.exec("true", timeout=0)
+
     def test_unknown_names(self) -> None:
         with pytest.raises(ValueError, match=r"'podman'.*auto, docker, bwrap, process"):
             asyncio.run(open_backend("podman"))

@@ -15,7 +15,7 @@ from ...images.definitions import load
 from .. import cgroup
 from .. import owner as owners
 from ..egress import check_hosts
-from ..homes import list_homes, list_leases, make_home, read_wall
+from ..homes import last_words, list_homes, list_leases, make_home, read_wall
 from ..seccomp import program
 from ..threads import in_thread
 from ..types import DEFAULT_LIMITS, LeaseInfo, Limits, SandboxFailed, SandboxUnavailable
@@ -58,7 +58,7 @@ class WardenBackend:
         self.name = walls.name
         self._walls = walls
         self._standing: dict[str, asyncio.Task[Wall]] = {}
-        self._reaped = False
+        self._reaped, self._closed = False, False
 
     async def lease(
         self, image: str, limits: Limits = DEFAULT_LIMITS, owner: str = "", allow_hosts: Sequence[str] = ()
@@ -105,12 +105,15 @@ class WardenBackend:
 
     async def close(self) -> None:
         """See `Backend.close`."""
+        self._closed = True
         standing, self._standing = list(self._standing.values()), {}
         walls = await asyncio.gather(*standing, return_exceptions=True)
         await asyncio.gather(*(self._take_down(wall) for wall in walls if isinstance(wall, Wall)))
         await self._walls.close()
 
     async def _wall(self, image: str) -> Wall:
+        if self._closed:
+            raise SandboxFailed(f"this {self.name} backend is closed: open another")
         task = self._standing.get(image)
         if task is not None and task.done():
             broken = task.cancelled() or task.exception() is not None
@@ -133,7 +136,12 @@ class WardenBackend:
         home = make_home(self.name, image, owners.mark())
         try:
             raised = await self._walls.raise_wall(image, home, warden)
-            return Wall(home, raised, program(platform.machine()), load(image).env)
+            try:
+                return Wall(home, raised, program(platform.machine()), load(image).env)
+            except OSError as error:
+                raised.control.close()
+                await raised.demolish()
+                raise SandboxUnavailable(f"the outer wall of {image} fell at once: {last_words(home)}") from error
         except BaseException:
             await in_thread(shutil.rmtree, home, ignore_errors=True)
             raise

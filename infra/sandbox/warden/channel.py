@@ -49,7 +49,11 @@ class Channel:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
             self.resume()
-            await self._stop(answer)
+            try:
+                await self._stop(answer)
+            except BaseException:  # cancelled once more: the next request must not get this answer
+                self.close()
+                raise
             raise
         finally:
             guard.cancel()
@@ -150,7 +154,7 @@ async def first_words(connection: socket.socket) -> socket.socket | None:
         await readable.wait()
     finally:
         loop.remove_reader(connection.fileno())
-    data, descriptors, _, _ = socket.recv_fds(connection, HEADER.size, 1)
+    data, descriptors, _, _ = socket.recv_fds(connection, HEADER.size, 1, socket.MSG_CMSG_CLOEXEC)
     if data == HEADER.pack(0, ord("R")):
         return socket.socket(fileno=descriptors[0]) if descriptors else None
     reason = connection.recv(1 << 12).decode("utf-8", "replace") if data else "its warden could not start it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -26,6 +27,7 @@ from ..types import (
     as_argv,
     check_request,
     merged_env,
+    time_limit,
 )
 from . import wire
 from .channel import Channel, Gone, Hung
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .wall import Wall
 
 _PATIENCE = 30.0
+_GRADERS = {"HOME": GRADE, "TMPDIR": GRADE}
 _FILE_SECONDS = 60.0
 _PIECE = 1 << 20
 _PAUSE_CHUNKS, _RESUME_CHUNKS = 64, 16
@@ -70,7 +73,7 @@ class WardenLease:
         user: User = "agent",
     ) -> ExecResult:
         """See `Lease.exec`."""
-        seconds = timeout or self.limits.seconds
+        seconds = time_limit(timeout, self.limits)
         request = self._command(argv, cwd, env, stdin, seconds, user, streaming=False)
         output: dict[str, list[bytes]] = {"o": [], "e": []}
         async with self._busy:
@@ -96,7 +99,7 @@ class WardenLease:
         user: User = "agent",
     ) -> AsyncIterator[Chunk | ExecResult]:
         """See `Lease.stream`."""
-        seconds = timeout or self.limits.seconds
+        seconds = time_limit(timeout, self.limits)
         request = self._command(argv, cwd, env, stdin, seconds, user, streaming=True)
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
 
@@ -117,7 +120,9 @@ class WardenLease:
                 try:
                     _, last = await asking
                 except Gone as error:
-                    raise self._ended(error) from error
+                    if not await self._wall.ended_for_memory(self.number):
+                        raise self._ended(error) from error
+                    last = wire.OUT_OF_MEMORY
             finally:
                 asking.cancel()
                 await asyncio.wait({asking})
@@ -193,8 +198,9 @@ class WardenLease:
         return wire.command_frame(
             as_argv(argv),
             cwd,
-            # What starts by itself from a home directory must not be the agent's when the grader runs.
-            merged_env({**self.env, **(env or {})}, HOME=GRADE if user == "grader" else WORK),
+            # What starts by itself from a home directory must not be the agent's when the grader runs, nor may its
+            # temporary files lie where the agent writes.
+            merged_env({**self.env, **(env or {})}, **(_GRADERS if user == "grader" else {})),
             stdin,
             seconds=seconds,
             output_bytes=self.limits.output_bytes,
@@ -232,6 +238,8 @@ class WardenLease:
         try:
             _, last = await self._ask(request, keep, _FILE_SECONDS)
         except Gone as error:
+            if await self._wall.ended_for_memory(self.number):  # the agent's doing, not the machine's
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), about) from error
             raise self._ended(error) from error
         reason = wire.read_reason(last)
         if reason == wire.ESCAPED:

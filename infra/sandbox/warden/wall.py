@@ -21,6 +21,7 @@ from .lease import WardenLease
 
 _END_SECONDS = 30.0
 _NOTICE_BYTES = 64
+_CPUS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Wall:
         self._gone: dict[int, asyncio.Future[bool]] = {}
         self._pushed: dict[int, asyncio.Future[int]] = {}
         self._proxies: dict[int, Proxy] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._waiting: list[asyncio.Future[None]] = []
         self._ledger = Ledger(home / "leases")
         self._control.setblocking(False)
@@ -62,20 +64,28 @@ class Wall:
         allow_hosts: Sequence[str] = (),
     ) -> WardenLease:
         """A fresh lease, or one that starts with the files of another. Raises SandboxFailed."""
+        if self.lost:
+            raise SandboxFailed(f"the outer wall {self.id} is gone")
         number = next(self._numbers)
         deadline = parent.deadline if parent else time.time() + limits.lease_seconds
         seconds = max(deadline - time.time(), 0.001)
-        cpus = min(limits.cpus, os.cpu_count() or 1)
         hosts = parent.allow_hosts if parent else tuple(allow_hosts)
+        cpus = min(limits.cpus, _CPUS)
         order = wire.Order(number, parent.number if parent else 0, layer, limits, seconds, cpus, bool(hosts))
         lease = WardenLease(self, number, layer, limits, deadline, hosts)
+        try:
+            self._ledger.add(number, deadline, owner)
+            ours, keepers = socket.socketpair()
+        except OSError as error:
+            self._ledger.remove(number)
+            raise SandboxFailed(f"cannot make a lease: {error}") from error
         self._gone[number] = self._loop.create_future()
-        self._ledger.add(number, deadline, owner)
-        ours, keepers = socket.socketpair()
+        sent = False
         try:
             ours.setblocking(False)
             with keepers:
                 await self._order(order.pack(), keepers)
+            sent = True
             listener = await first_words(ours)
             lease.env = self._env
             if listener is not None:
@@ -83,13 +93,20 @@ class Wall:
                 lease.env = {**self._env, **proxy_env()}
         except BaseException:
             ours.close()
-            await asyncio.shield(self.end(number))
+            if sent:
+                await asyncio.shield(self.end(number))
+            else:
+                self._note_gone(number, False)
+                self._gone.pop(number, None)
             raise
         lease.connect(Channel(ours))
         return lease
 
     async def push(self, number: int, layer: int) -> None:
         """Freeze a lease's layer and put another above it. Raises SandboxFailed."""
+        gone = self._gone.get(number)
+        if self.lost or gone is None or gone.done():
+            raise SandboxFailed(f"lease {self.id}.{number} has ended")
         pushed = self._pushed[number] = self._loop.create_future()
         await self._order(wire.pack_push(number, layer))
         if self.lost:
@@ -109,8 +126,6 @@ class Wall:
         except TimeoutError:
             raise SandboxFailed(f"lease {self.id}.{number} does not end") from None
         self._gone.pop(number, None)
-        if proxy := self._proxies.pop(number, None):
-            await proxy.close()
 
     async def ended_for_memory(self, number: int) -> bool:
         """Once a keeper hung up: whether that was because memory ran out."""
@@ -120,8 +135,7 @@ class Wall:
     async def close(self) -> None:
         """End every lease and take the wall down."""
         self._lose()
-        for proxy in self._proxies.values():
-            await proxy.close()
+        await asyncio.gather(*self._closing)
         await self._demolish()
         self._ledger.close()
 
@@ -183,6 +197,10 @@ class Wall:
         gone = self._gone.get(number)
         if gone is not None and not gone.done():
             gone.set_result(out_of_memory)
+        if proxy := self._proxies.pop(number, None):
+            closing = self._loop.create_task(proxy.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _lose(self) -> None:
         """The warden is gone, or is let go: it ends when its control socket does, and every keeper with it."""

@@ -20,6 +20,7 @@ _PERIOD_US = 100_000
 _TEXT_BYTES = 16 << 20
 _ENDED: tuple[Ended, ...] = ("exited", "timed_out", "out_of_memory", "output_limit")
 ESCAPED, TOO_LARGE = -1, -2
+OUT_OF_MEMORY = _RESULT.pack(137, _ENDED.index("out_of_memory"), 0.0)
 Keep = Callable[[str, bytes], None]
 STOP = HEADER.pack(0, ord("k"))
 

@@ -82,6 +82,7 @@ static _Noreturn void run_child(const struct keeper *keeper, const struct comman
     signal(SIGPIPE, SIG_DFL);
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 || close_range(3, ~0U, 0) != 0) _exit(124);
     setsid();
+    put(AT_FDCWD, "/proc/self/oom_score_adj", "1000"); /* short of memory, the kernel takes commands first */
     if (!become(keeper, command->user)) give_up(124, "cannot take the sandbox user's identity");
     if (chdir(command->cwd) != 0) give_up(125, command->cwd);
     if (!keeper->ranged && !install_filter(keeper)) give_up(124, "cannot install the system call filter");

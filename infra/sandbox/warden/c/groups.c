@@ -43,7 +43,8 @@ static int settle(const char *path, const char *name, uid_t owner, bool unified)
     must(root >= 0, path);
     sweep(root, true); /* what dead wardens left */
     for (int i = 0; i < TRIES; i++) {
-        if (mkdirat(root, name, 0755) != 0 && errno != EEXIST) fail("make a control group");
+        /* 0700: who else could open it could keep it locked. */
+        if (mkdirat(root, name, 0700) != 0 && errno != EEXIST) fail("make a control group");
         int own = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (own < 0) continue;
         bool inside = flock(own, LOCK_EX) == 0;

@@ -56,6 +56,7 @@ static struct lease *find(uint64_t id) {
 /* The family's pair of ids, or the next free one: an id that was just given up is used again as late as possible. */
 static uid_t take_users(const struct lease *parent) {
     static size_t last;
+    if (parent != NULL && parent->uid == 0) return 0;
     if (parent == NULL) {
         size_t tried = 0;
         do last = (last + 1) % USER_PAIRS;
@@ -277,6 +278,7 @@ static bool obey(void) {
     struct lease *lease = find(order.id);
     if (order.kind == 'K' && lease != NULL && lease->pid > 0) kill(lease->pid, SIGKILL);
     if (order.kind == 'P' && lease != NULL) push(lease, order.layer);
+    if (order.kind == 'P' && lease == NULL) tell('P', order.id, ESRCH);
     if (client >= 0) close(client);
     return true;
 }

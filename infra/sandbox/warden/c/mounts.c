@@ -117,7 +117,7 @@ void mount_lease(const struct keeper *keeper) {
     must(new_layer(&keeper->order, layer) == 0, "mount a layer");
     if (layer == 0) {
         make_place("u/work", 0755, keeper->uid[AGENT]);
-        make_place("u/tmp", 01777, keeper->uid[AGENT]);
+        make_place("u/tmp", 01777, 0); /* whose owner could undo the sticky bit's protection */
         make_place("u/grade", 0700, keeper->uid[GRADER]);
         must(show("u") == 0, "show the layer");
         name_users(keeper);
@@ -139,4 +139,5 @@ void mount_lease(const struct keeper *keeper) {
 void hide_from(enum user user) {
     cover("/lease", SAFE | MS_NOEXEC | MS_RDONLY, "size=4k,mode=0555");
     if (user == AGENT) cover("/grade", SAFE | MS_NOEXEC | MS_RDONLY, "size=4k,mode=0");
+    if (user == GRADER) cover("/tmp", SAFE, "size=64m,mode=1777");
 }
