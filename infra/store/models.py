@@ -138,7 +138,8 @@ class Policy(Identified):
 
 class Rollout(Identified):
     """One episode, stored once per (job, task, sample); rollouts without a job are not held to that. Where the context
-    was rewritten, `tokens` are those of all segments in a row; the turns say which is whose."""
+    was rewritten, `tokens` are those of all segments in a row; the turns say which is whose. A branch has a
+    `parent_id`: its first `parent_turn` turns were played from that rollout's record."""
 
     __tablename__ = "rollouts"
     unique_keys = (UniqueConstraint("job_id", "task_id", "sample"),)
@@ -153,6 +154,8 @@ class Rollout(Identified):
     reward: Mapped[float | None]
     answer: Mapped[Any | None]
     error: Mapped[str | None]
+    parent_id: Mapped[str | None] = mapped_column(index=True)
+    parent_turn: Mapped[int | None]
     turns_count: Mapped[int] = mapped_column(default=0)
     tokens_count: Mapped[int] = mapped_column(default=0)
     seconds: Mapped[float] = mapped_column(default=0.0)

@@ -71,10 +71,7 @@ def test_threads_and_other_processes_keep_the_tree(spans: InMemorySpanExporter) 
 
 def test_what_leaves_a_span_is_recorded_once_and_a_wrapper_gives_way_to_its_cause(spans: InMemorySpanExporter) -> None:
     with pytest.raises(Wrapper), span("outer"):
-        try:
-            raise OSError("disk")
-        except OSError as error:
-            raise Wrapper("wrapped") from error
+        raise Wrapper("wrapped") from OSError("disk")
     (one,) = spans.get_finished_spans()
     (event,) = one.events
     assert event.attributes is not None
