@@ -17,9 +17,11 @@ from typing import ParamSpec, TypeVar, cast
 from ..envs.environment import Environment
 from ..envs.types import Answer, Task, ToolCall
 from ..infra.sandbox.types import SandboxError
+from ..infra.tracing import Wrapper, measured, span
 from ..verifiers.types import Validity, Verdict
 from .answers import read_answer, read_json
 from .errors import EngineError
+from .telemetry import call_tool, episode_span, next_move, seconds_by_kind
 from .types import Episode, Message, Move, Outcome, Player, Policy, Turn
 
 P = ParamSpec("P")
@@ -37,7 +39,7 @@ class Budget:
     calls: int = 1 << 30
 
 
-class _Broken(Exception):
+class _Broken(Wrapper):
     """Something that is not the policy's fault ended the episode; its cause is the failure itself."""
 
     def __init__(self, outcome: Outcome, validity: Validity) -> None:
@@ -54,12 +56,16 @@ async def run_episode(
     """
     run = _Run(env, task, policy, sample, budget or Budget())
     began = time.perf_counter()
-    try:
-        await run.play()
-    except _Broken as broken:
-        run.fail(broken)
-    finally:
-        await run.close()
+    with episode_span(task, policy, sample) as told, measured() as sums:
+        try:
+            await run.play()
+        except _Broken as broken:
+            run.fail(broken)
+        finally:
+            await run.close()
+        told.set(outcome=run.outcome, validity=run.verdict.validity, reward=run.verdict.reward, turns=len(run.turns))
+        if run.broken:
+            told.fail(run.verdict.note)
     return Episode(
         task=task,
         sample=sample,
@@ -70,7 +76,7 @@ async def run_episode(
         answer=run.answer,
         error=run.error,
         seconds=time.perf_counter() - began,
-        metrics=_metrics(run.turns),
+        metrics=_metrics(run.turns) | seconds_by_kind(sums),
     )
 
 
@@ -115,14 +121,22 @@ class _Run:
         except Exception as error:
             raise _Broken(*_classify(error, "engine_failed")) from error
         while len(self.turns) < self.budget.turns:
-            if await self.turn(player):
+            with span("turn", turn=len(self.turns)):
+                over = await self.turn(player)
+            if over:
                 break
+        with span("verifier") as told:
+            self.verdict = await self.judge()
+            told.set(validity=self.verdict.validity, reward=self.verdict.reward)
+
+    async def judge(self) -> Verdict:
+        """The verdict on the evidence that the environment hands over."""
         world = await self.guard("env_failed", self.env.finish, self.answer)
         verdict: object = await self.guard("verifier_failed", self.env.verify, self.task, self.answer, world)
         if not isinstance(verdict, Verdict):
             wrong = TypeError(f"{self.env.id}.verify returned a {type(verdict).__name__}, not a Verdict")
             raise _Broken("verifier_failed", "invalid_verifier") from wrong
-        self.verdict = verdict
+        return verdict
 
     async def close(self) -> None:
         """Close the environment; a failure of that is written down and raises nothing."""
@@ -158,7 +172,7 @@ class _Run:
         late = asyncio.timeout_at(self.deadline)
         try:
             async with late:
-                return await player.act()
+                return await next_move(player)
         except Exception as error:
             if late.expired():
                 raise _Broken("timeout", "invalid_infra") from over
@@ -207,7 +221,7 @@ class _Run:
             return f"Error: {name}: the arguments are not JSON: {error}"
         if not isinstance(values, dict):
             return f"Error: {name}: the arguments must be an object"
-        result = await self.guard("env_failed", self.env.call, ToolCall(name=name, arguments=values))
+        result = await self.guard("env_failed", call_tool, self.env, ToolCall(name=name, arguments=values))
         return result.text
 
     async def guard(self, outcome: Outcome, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

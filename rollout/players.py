@@ -70,6 +70,34 @@ class TokenPlayer:
         self._history.append({"role": "user", "content": text})
         self._render_anew(self._history)
 
+    def reads(self, moves: Sequence[Move]) -> bool:
+        """Whether a recorded episode, from its first move on, is in this player's tokens: its completions say here what
+        they said when they were sampled, and its prompt is what this tokenizer would write."""
+        prompt = list(moves[0].prompt_tokens) if moves else []
+        try:
+            return (prompt == self._pending or self._codec.drift(prompt) == 0) and all(map(self._reads, moves))
+        except TokenizerError:
+            return False
+
+    def _reads(self, move: Move) -> bool:
+        if move.completion is None:
+            return False
+        parsed = self._codec.parse(list(move.completion.tokens), finished=move.completion.finish == "stop")
+        return _said(parsed.message) == _said(move.message)
+
+    def resume(
+        self, history: Sequence[Message], tokens: Sequence[int] = (), rendered: Sequence[int] = (), segment: int = 0
+    ) -> None:
+        """Go on in the middle of a conversation: `history`, its head included.
+
+        `tokens` are the ids of its segment up to the last completion and `rendered` those that follow, kept bit for
+        bit. Without both the history is rendered anew.
+        """
+        self._history, self._segment = list(history), segment
+        anew = not tokens and not rendered
+        self._tokens = list(tokens)
+        self._pending = self._codec.prompt(self._history, self._tools) if anew else list(rendered)
+
     def _read(self, rendered: tuple[int, ...], completion: Completion) -> Move:
         tokens = list(completion.tokens)
         try:
@@ -131,6 +159,14 @@ class TokenPlayer:
         seed = self._sampling.seed
         turn_seed = None if seed is None else seed + 7919 * len(self._tokens) + 104729 * self._segment
         return replace(self._sampling, max_tokens=budget, stop=self._codec.stop, seed=turn_seed)
+
+
+def _said(message: Message | None) -> object:
+    """What of a message the store keeps."""
+    if message is None:
+        return None
+    calls = [(call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls") or []]
+    return message.get("reasoning_content") or "", message.get("content") or "", calls
 
 
 def _check(completion: Completion) -> None:

@@ -1,7 +1,8 @@
 """Rollouts on Ray: actors that play episodes, and a pool that hands out work and survives their death.
 
-Work is handed out in chunks, one per worker at a time, and every finished episode comes back at once; what a dead
-worker had not yet returned is given to its successor.
+Work is handed out in chunks, one per worker at a time, and every finished episode comes back at once. What a dead
+worker had not yet returned is given to another, and so is an episode that failed of the machinery (`backlog.py`). No
+more than a chunk per worker is ever unread, so that memory stays flat however slow the reader is.
 
 A worker is an asyncio actor: all its methods, synchronous ones too, run in one event loop, so that `load_weights` falls
 between two steps of an engine. Ray may start the calls of such an actor in any order, which is why a successor gets its
@@ -12,41 +13,61 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import ray
 
 from ..envs.registry import environment_class
 from ..envs.types import Task
+from ..infra import tracing
 from ..infra.sandbox.sync import Sandboxes
-from ..verifiers.types import Verdict
+from .backlog import Backlog, Item, RetryConfig, Work
+from .cluster import ClusterTooSmall, check_alive, check_places, places
 from .episode import Budget, broken_episode, run_episode
 from .errors import EngineError
+from .parallel import fewest_steps
+from .status import Meter, PoolStatus, Straggler
 from .types import Episode, Policy
 
-Item = tuple[Task, int]
-"""A task and the number of its sample."""
 MakePolicy = Callable[[Sandboxes | None], Policy]
+Watch = Callable[[PoolStatus], None]
 CLOSE_SECONDS = 10.0
+TICK_SECONDS = 1.0
+PLACE_SECONDS = 30.0
+_SICK = 3
 
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """`chunk` episodes are handed out together and run concurrently; `tries` bounds how often an episode may be in a
-    chunk that kills its worker. The last try of each is alone, so that one deadly episode takes no others with it.
+    """`chunk` episodes are handed out together and run concurrently, each of them `parallel` times at once, of which
+    the shortest is kept. Each worker takes `cpus_per_worker`, `gpus_per_worker` and the custom `resources` of a node.
+    "SPREAD" places workers on all nodes evenly, "PACK" on few (Ray's default strategy).
     """
 
     workers: int = 2
     chunk: int = 32
     cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)
+    placement: Literal["PACK", "SPREAD"] = "PACK"
     threads: int = 1
-    tries: int = 3
     sandbox: str | None = None
     budget: Budget = field(default_factory=Budget)
+    retry: RetryConfig = field(default_factory=RetryConfig)
+    parallel: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "chunk", "parallel"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
+    @property
+    def demand(self) -> dict[str, float]:
+        """What one worker needs, by Ray's names."""
+        return {"CPU": self.cpus_per_worker, "GPU": self.gpus_per_worker, **self.resources}
 
 
 class RolloutWorker:
@@ -55,15 +76,19 @@ class RolloutWorker:
     def __init__(
         self, make_policy: MakePolicy, config: PoolConfig, state: dict[str, Any] | None = None, version: int = 0
     ) -> None:
+        tracing.configure()
         self._sandboxes = Sandboxes(config.sandbox) if config.sandbox else None
         self._policy = make_policy(self._sandboxes)
-        self._budget = config.budget
+        self._config = config
         if "torch" in sys.modules:  # scripted policies do without, and start seconds sooner
             import torch
 
             torch.set_num_threads(config.threads)
         if state is not None:
             self.load_weights(state, version)
+
+    def ready(self) -> None:
+        """Answers once the worker is built."""
 
     def load_weights(self, state: dict[str, Any], version: int) -> None:
         """Hand new weights to the policy's engine. EngineError where the policy has none."""
@@ -72,9 +97,10 @@ class RolloutWorker:
             raise EngineError(f"policy {self._policy.id!r} has no weights to load")
         engine.load_weights(state, version)
 
-    async def run(self, items: list[tuple[int, Item]]) -> AsyncIterator[tuple[int, Episode]]:
+    async def run(self, items: list[tuple[int, Item]], parent: Mapping[str, str]) -> AsyncIterator[tuple[int, Episode]]:
         """Play the numbered items concurrently; episodes come with their numbers, in the order they finish."""
-        running = [asyncio.ensure_future(self._play(number, item)) for number, item in items]
+        with tracing.carried(parent):
+            running = [asyncio.ensure_future(self._play(number, item)) for number, item in items]
         try:
             for finished in asyncio.as_completed(running):
                 yield await finished
@@ -88,47 +114,63 @@ class RolloutWorker:
         await self._policy.close()
         if self._sandboxes is not None:
             await asyncio.to_thread(self._sandboxes.close)
+        await asyncio.to_thread(tracing.flush)
 
     async def _play(self, number: int, item: Item) -> tuple[int, Episode]:
         task, sample = item
+        if self._config.parallel == 1:
+            return number, await self._once(task, sample)
+        return number, await fewest_steps(lambda one: self._once(task, one), sample, self._config.parallel)
+
+    async def _once(self, task: Task, sample: int) -> Episode:
         try:
             env = environment_class(task.env)(self._sandboxes)
         except Exception as error:
-            return number, broken_episode(task, sample, error)
-        return number, await run_episode(env, task, self._policy, sample, self._budget)
+            return broken_episode(task, sample, error)
+        return await run_episode(env, task, self._policy, sample, self._config.budget)
 
 
 @dataclass
-class _Chunk:
-    """Items by number, less those whose episodes came back; `tries` counts the workers that failed it."""
+class _Slot:
+    """The place of one worker: the actor there, `building` until it answered first, whether it is at `work`.
 
-    items: dict[int, Item]
-    tries: int = 0
-    problem: str = ""
+    `served` counts its episodes whose engine did not fail, `failures` those since whose engine did.
+    """
 
-
-@dataclass
-class _Running:
-    """A chunk at work: the actor that plays it, as the worker of that number."""
-
-    number: int
     actor: Any
-    chunk: _Chunk
+    building: Any
+    work: dict[int, Work] = field(default_factory=dict)
+    began: float = 0.0
+    served: int = 0
+    failures: int = 0
 
 
 class RolloutPool:
     """Workers on the connected Ray cluster. `run` streams episodes; `load_weights` reaches every worker before later
-    work.
+    work. `watch` is told the status about once a second while `run` is read.
+
+    Raises ClusterTooSmall where the cluster can never hold the workers.
     """
 
-    def __init__(self, make_policy: MakePolicy, config: PoolConfig | None = None) -> None:
+    def __init__(self, make_policy: MakePolicy, config: PoolConfig | None = None, watch: Watch | None = None) -> None:
         self.config = config or PoolConfig()
+        check_places(self.config.workers, self.config.demand)
         self._make_policy = make_policy
-        self._actor = ray.remote(RolloutWorker).options(
-            num_cpus=self.config.cpus_per_worker, max_concurrency=4, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}}
+        self._watch = watch or (lambda status: None)
+        self._actor: Any = ray.remote(RolloutWorker).options(
+            num_cpus=self.config.cpus_per_worker,
+            num_gpus=self.config.gpus_per_worker,
+            resources=dict(self.config.resources),
+            scheduling_strategy="SPREAD" if self.config.placement == "SPREAD" else "DEFAULT",
+            max_concurrency=4,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", **tracing.environment()}},
         )
         self._weights: tuple[Any, int] = (None, 0)
-        self._workers = [self._spawn() for _ in range(self.config.workers)]
+        self._slots = [self._spawn() for _ in range(self.config.workers)]
+        self._meter = Meter()
+        self._waiting = self._stillborn = 0
+        self._silent: float | None = None
+        self._homeless: float | None = None
 
     def load_weights(self, state: dict[str, Any], version: int) -> None:
         """Send new weights to all workers and wait until they hold them; a dead worker's successor begins with them.
@@ -136,102 +178,183 @@ class RolloutPool:
         Raises EngineError where the policy takes no weights.
         """
         before, self._weights = self._weights, (ray.put(state), version)
-        loading = [(actor, actor.load_weights.remote(*self._weights)) for actor in self._workers]
-        for number, (actor, done) in enumerate(loading):
-            try:
-                ray.get(done)
-            except ray.exceptions.RayActorError as error:
-                self._replace(number, actor, error)
-            except ray.exceptions.RayTaskError:
-                self._weights = before
-                raise
+        loading = {slot.actor.load_weights.remote(*self._weights): slot for slot in self._slots}
+        left = dict(loading)
+        while left:
+            for done in ray.wait(list(left), num_returns=1, timeout=TICK_SECONDS)[0]:
+                slot = left.pop(done)
+                try:
+                    ray.get(done)
+                    slot.building = None
+                except ray.exceptions.RayTaskError:
+                    self._weights = before
+                    raise
+                except ray.exceptions.RayError as error:
+                    self._replace(slot, error)
+            self._check_cluster()
+            if len(left) < len(loading) and places(self.config.demand) < len(self._slots):
+                for done, slot in left.items():  # nodes were lost: those have no place now, and may get one later
+                    slot.building = done
+                return
 
     def run(self, items: Iterable[Item]) -> Iterator[Episode]:
-        """Play all items; every item yields exactly one episode, in the order they finish.
+        """Play all items; every item yields exactly one episode, in the order they finish. Invalid ones are played
+        again first, as the config says.
 
-        Closing the iterator cancels what still runs. EngineError where the policy cannot be built at all.
+        Closing the iterator cancels what still runs. EngineError where the policy cannot be built at all,
+        ClusterTooSmall where lost nodes left no place for a worker, ClusterUnavailable where the cluster is gone.
         """
-        left = enumerate(items)
-        again: deque[_Chunk] = deque()
-        idle = deque(range(len(self._workers)))
-        streams: dict[Any, _Running] = {}
+        backlog = Backlog(items, self.config.chunk, self.config.retry)
+        meter = self._meter = Meter()
+        streams: dict[Any, _Slot] = {}
+        told = 0.0
         try:
-            while True:
-                while idle and (chunk := self._next_chunk(again, left)):
-                    number = idle.popleft()
-                    actor = self._workers[number]
-                    stream = actor.run.options(num_returns="streaming").remote(list(chunk.items.items()))
-                    streams[stream] = _Running(number, actor, chunk)
-                if not streams:
-                    return
-                for stream in ray.wait(list(streams), num_returns=1)[0]:
-                    episode, over = self._receive(stream, streams[stream])
-                    if over:
-                        ended = streams.pop(stream)
-                        idle.append(ended.number)
-                        again.extend(self._split(ended.chunk))
-                    if episode is not None:
-                        yield episode
-                yield from self._give_up(again)
+            while streams or not backlog.empty:
+                self._hand_out(backlog, streams)
+                for episode in self._collect(backlog, streams):
+                    meter.add(episode)
+                    yield episode
+                if time.monotonic() - told >= TICK_SECONDS:
+                    told, self._waiting = time.monotonic(), backlog.waiting
+                    self._watch(self.status())
         finally:
-            for stream in streams:
+            for stream, slot in streams.items():
+                slot.work = {}
                 ray.cancel(stream)
+
+    def status(self) -> PoolStatus:
+        """What the pool is doing; cheap, and picklable."""
+        now = time.monotonic()
+        running = [
+            Straggler(work.item[0].id, work.item[1], now - slot.began)
+            for slot in self._slots
+            for work in slot.work.values()
+        ]
+        ready = sum(slot.building is None for slot in self._slots)
+        return self._meter.status(ready, self._waiting, running)
 
     def close(self) -> None:
         """Stop the workers, after they gave back what they hold."""
-        actors, self._workers = self._workers, []
-        if actors and ray.is_initialized():
+        actors, self._slots = [slot.actor for slot in self._slots], []
+        if actors and ray.is_initialized() and self._silent is None:
             ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=CLOSE_SECONDS)
             for actor in actors:
                 ray.kill(actor)
 
-    def _spawn(self) -> Any:
-        return self._actor.remote(self._make_policy, self.config, *self._weights)
+    def _spawn(self) -> _Slot:
+        actor = self._actor.remote(self._make_policy, self.config, *self._weights)
+        return _Slot(actor, actor.ready.remote())
 
-    def _replace(self, number: int, actor: Any, error: ray.exceptions.RayActorError) -> None:
-        """A successor in the place of `actor`, unless it has one. EngineError where `actor` could not be built."""
-        if error.actor_init_failed:
-            raise EngineError(f"a rollout worker cannot be built: {str(error).strip().splitlines()[-1]}") from error
-        if self._workers[number] is actor:
-            ray.kill(actor)  # one that only seems dead must not go on beside its successor
-            self._workers[number] = self._spawn()
+    def _hand_out(self, backlog: Backlog, streams: dict[Any, _Slot]) -> None:
+        busy = {id(slot) for slot in streams.values()}
+        for slot in self._slots:
+            if slot.building is not None or id(slot) in busy:
+                continue
+            chunk = backlog.take()
+            if not chunk:
+                return
+            slot.work, slot.began = {work.number: work for work in chunk}, time.monotonic()
+            items = [(work.number, work.item) for work in chunk]
+            streams[slot.actor.run.options(num_returns="streaming").remote(items, tracing.carrier())] = slot
 
-    def _next_chunk(self, again: deque[_Chunk], left: Iterator[tuple[int, Item]]) -> _Chunk | None:
-        if again:
-            return again.popleft()
-        items = dict(islice(left, self.config.chunk))
-        return _Chunk(items) if items else None
+    def _collect(self, backlog: Backlog, streams: dict[Any, _Slot]) -> Iterator[Episode]:
+        """Wait for what comes first, a second at most: an episode of each worker that has one, or a worker that is
+        built now.
+        """
+        building = {slot.building: slot for slot in self._slots if slot.building is not None}
+        due = backlog.seconds()
+        seconds = TICK_SECONDS if due is None else min(TICK_SECONDS, due or TICK_SECONDS)
+        if not building and not streams:
+            time.sleep(seconds)
+            return
+        found = ray.wait([*streams, *building], num_returns=1, timeout=seconds)[0]
+        if not found:
+            self._check_cluster()
+        for one in found:
+            if one in building:
+                self._greet(building[one])
+            else:
+                yield from self._receive(one, streams, backlog)
 
-    def _receive(self, stream: Any, running: _Running) -> tuple[Episode | None, bool]:
-        """The stream's next episode, and whether the stream is over; a dead worker is replaced at once."""
-        chunk = running.chunk
+    def _greet(self, slot: _Slot) -> None:
+        try:
+            ray.get(slot.building)
+            slot.building, self._stillborn, self._homeless = None, 0, None
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            self._replace(slot, error)
+
+    def _receive(self, stream: Any, streams: dict[Any, _Slot], backlog: Backlog) -> Iterator[Episode]:
+        """The stream's next episode, unless it is played again; a worker that died or fell ill is replaced."""
+        slot = streams[stream]
         try:
             number, episode = ray.get(next(stream))
         except StopIteration:
-            chunk.tries += bool(chunk.items)
-            return None, True
+            del streams[stream]
+            yield from backlog.lose(self._drop(slot), "it ended without an episode")
+            if slot.failures >= _SICK and slot.served:
+                self._renew(slot)
+            return
         except ray.exceptions.RayError as error:
-            if isinstance(error, ray.exceptions.RayActorError):
-                self._replace(running.number, running.actor, error)
-            chunk.tries += 1
-            chunk.problem = str(error).strip()
-            return None, True
-        del chunk.items[number]
-        return episode, False
-
-    def _split(self, chunk: _Chunk) -> Iterator[_Chunk]:
-        """What is left of a chunk as it shall be tried again: together, or one by one where it is the last time."""
-        if chunk.items and chunk.tries < self.config.tries - 1:
-            yield chunk
+            del streams[stream]
+            if not isinstance(error, ray.exceptions.RayTaskError):
+                self._replace(slot, error)
+            yield from backlog.lose(self._drop(slot), str(error).strip())
+            return
+        self._judge_engine(slot, episode)
+        final = backlog.settle(slot.work.pop(number), episode)
+        if final is None:
+            self._meter.retried[episode.outcome] += 1
         else:
-            for number, item in chunk.items.items():
-                yield _Chunk({number: item}, chunk.tries, chunk.problem)
+            yield final
 
-    def _give_up(self, again: deque[_Chunk]) -> Iterator[Episode]:
-        """What was tried often enough comes back as an invalid episode: data, never a crash."""
-        for chunk in [chunk for chunk in again if chunk.tries >= self.config.tries]:
-            again.remove(chunk)
-            for task, sample in chunk.items.values():
-                note = f"the worker failed {chunk.tries} times while playing this episode"
-                verdict = Verdict.invalid("invalid_infra", note)
-                yield Episode(task, sample, "", "engine_failed", verdict, error=f"{note}\n{chunk.problem}")
+    def _drop(self, slot: _Slot) -> list[Work]:
+        left, slot.work = list(slot.work.values()), {}
+        return left
+
+    def _judge_engine(self, slot: _Slot, episode: Episode) -> None:
+        failed = episode.outcome == "engine_failed"
+        slot.failures = slot.failures + 1 if failed else 0
+        slot.served += not failed
+
+    def _renew(self, slot: _Slot) -> None:
+        """Another worker for one whose engine served before and fails now: its engine may be dead for good."""
+        ray.wait([slot.actor.close.remote()], timeout=CLOSE_SECONDS)
+        ray.kill(slot.actor)
+        self._fill(slot)
+
+    def _replace(self, slot: _Slot, error: ray.exceptions.RayError) -> None:
+        """A successor for a worker that died, or whose node did. EngineError where it could not be built, or dies in
+        building again and again; ClusterUnavailable where the whole cluster is gone.
+        """
+        if getattr(error, "actor_init_failed", False):
+            raise EngineError(f"a rollout worker cannot be built: {str(error).strip().splitlines()[-1]}") from error
+        self._stillborn += slot.building is not None
+        if self._stillborn >= 2 * self.config.retry.lives + self.config.workers:
+            told = " ".join(str(error).split())[:300]
+            raise EngineError(f"a rollout worker died {self._stillborn} times while it was built: {told}") from error
+        self._meter.deaths += 1
+        while (silent := check_alive(self._silent)) is not None:
+            self._silent = silent
+            time.sleep(TICK_SECONDS)
+        self._silent = None
+        ray.kill(slot.actor)  # one that only seems dead must not go on beside its successor
+        self._fill(slot)
+
+    def _fill(self, slot: _Slot) -> None:
+        fresh = self._spawn()
+        slot.actor, slot.building, slot.served, slot.failures = fresh.actor, fresh.building, 0, 0
+
+    def _check_cluster(self) -> None:
+        """Called while nothing comes: raises where the cluster is gone, or has had no place for any worker for long."""
+        self._silent = check_alive(self._silent)
+        if self._silent is not None or any(slot.building is None for slot in self._slots):
+            return
+        try:
+            check_places(1, self.config.demand)
+            self._homeless = None
+        except ClusterTooSmall:
+            self._homeless = self._homeless or time.monotonic()
+            if time.monotonic() - self._homeless >= PLACE_SECONDS:
+                raise

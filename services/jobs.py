@@ -10,21 +10,26 @@ import hashlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 
 from sqlalchemy import select
 
 from ..envs.types import Task, canonical
 from ..infra import store as db
+from ..infra.store.errors import StoreFull, StoreUnavailable
 from ..rollout.records import episode_rows, task_of
 from ..rollout.types import Episode
 from .errors import BadRequest, JobCancelled
 from .estimates import Estimate, mean_of, pass_at_k
 
+T = TypeVar("T")
 POLL_SECONDS = 0.5
 _IN_CLAUSE = 500
+_LATER = ("context_strategy", "context_share", "parallel")
+"""Fields that came after the first jobs: at their defaults they leave a job's id as it was without them."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,44 @@ class JobSpec:
     max_tokens: int
     context: int = 0
     tasks: str = ""
+    context_strategy: str = "stop"
+    context_share: float = 0.8
+    parallel: int = 1
 
     @property
     def id(self) -> str:
         """The id of the job that this spec describes."""
-        return f"{self.kind}-{self.env}-{hashlib.sha256(canonical(asdict(self)).encode()).hexdigest()[:12]}"
+        usual = {one.name: one.default for one in fields(self) if one.name in _LATER}
+        told = {key: value for key, value in asdict(self).items() if key not in usual or value != usual[key]}
+        return f"{self.kind}-{self.env}-{hashlib.sha256(canonical(told).encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for a store that fails: `tries` in all, `seconds` before the second, doubling up to
+    `longest`.
+    """
+
+    tries: int = 7
+    seconds: float = 0.5
+    longest: float = 16.0
+
+    def keep(self, write: Callable[[], T]) -> T:
+        """What `write` returns, tried again while the store cannot be reached or is full. Raises its last StoreError,
+        which then says what to do.
+        """
+        for attempt in range(1, self.tries + 1):
+            try:
+                return write()
+            except (StoreUnavailable, StoreFull) as error:
+                if attempt == self.tries:
+                    told = f"{error}; tried {attempt} times. What was acknowledged is stored: the same command goes on"
+                    raise type(error)(told) from error
+                time.sleep(min(self.longest, self.seconds * 2.0 ** (attempt - 1)))
+        raise AssertionError
+
+
+PATIENCE = Patience()
 
 
 class Plays(Protocol):
@@ -102,7 +140,8 @@ def find_job(store: db.Store, spec: JobSpec, name: str | None = None, fresh: boo
         taken, number = later, number + 1
     if fresh:
         return f"{base}-{number}", None
-    asked = {key: value for key, value in taken.spec.items() if key in asdict(spec)}
+    usual = {one.name: one.default for one in fields(spec) if one.name in _LATER}
+    asked = usual | {key: value for key, value in taken.spec.items() if key in asdict(spec)}
     if asked != asdict(spec):
         other = sorted(key for key, value in asdict(spec).items() if asked.get(key) != value)
         first = other[0]
@@ -143,27 +182,34 @@ def play_job(
     run_id: str | None = None,
     policy: str = "",
     on_episode: Callable[[Episode, int], None] = lambda episode, done: None,
+    patience: Patience = PATIENCE,
 ) -> None:
     """Play what is not stored yet and store each episode as it comes. `open_pool(left)` is called only if some is left.
 
+    A store that fails is tried again with `patience`, while the workers wait: storing an episode twice stores it once.
     Raises JobCancelled when the job's status became `cancelled`, StoreError when nothing more can be stored.
     """
-    stored = store.finished(job_id)
+    keep = patience.keep
+    stored = keep(lambda: store.finished(job_id))
     left = [(task, sample) for task in tasks for sample in range(samples) if (task.id, sample) not in stored]
     done = len(tasks) * samples - len(left)
-    store.update(db.Job, job_id, status="running", done=done)
+    keep(lambda: store.update(db.Job, job_id, status="running", done=done))
     looked = time.monotonic()
     for episode in open_pool(len(left)).run(left) if left else ():
         named = episode if episode.policy else replace(episode, policy=policy)
-        rollout, others = episode_rows(named, job_id, run_id)
-        done += store.add_once(rollout, *others)
+        done += keep(partial(_store_episode, store, named, job_id, run_id))
         on_episode(named, done)
         if time.monotonic() - looked >= POLL_SECONDS:
             looked = time.monotonic()
-            _stop_if_cancelled(store, job_id)
-            store.update(db.Job, job_id, done=done)
-    _stop_if_cancelled(store, job_id)
-    store.update(db.Job, job_id, status="finished", done=len(store.finished(job_id)))
+            keep(lambda: _stop_if_cancelled(store, job_id))
+            keep(partial(store.update, db.Job, job_id, done=done))
+    keep(lambda: _stop_if_cancelled(store, job_id))
+    keep(lambda: store.update(db.Job, job_id, status="finished", done=len(store.finished(job_id))))
+
+
+def _store_episode(store: db.Store, episode: Episode, job_id: str, run_id: str | None) -> bool:
+    rollout, others = episode_rows(episode, job_id, run_id)
+    return store.add_once(rollout, *others)
 
 
 def cancel_job(store: db.Store, job_id: str) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..envs.environment import Environment
 from ..envs.types import Task
 from ..infra import store as db
+from ..infra.tracing import span
 from ..rollout.records import task_row
 from ..rollout.types import Episode, Sampling
 from .errors import BadRequest, JobCancelled
@@ -34,19 +35,27 @@ from .jobs import (
 )
 from .machines import connect_ray, sandbox_for
 from .policies import NamedPolicy, check_server, parse_policy
-from .progress import Progress
+from .progress import Progress, status_note
+from .strategies import Strategy
 from .synthesis import SynthesisSpec, Tally, check_writable, make_tasks, read_tasks, store_made, write_tasks
+
+if TYPE_CHECKING:
+    from ..rollout.workers import PoolConfig
 
 CHUNK = 32
 
 
 @dataclass(frozen=True)
 class Machines:
-    """Where to play: a Ray address (None: a local Ray), how many workers, which sandbox."""
+    """Where to play: a Ray address (None: a local Ray), how many workers, which sandbox; what each worker takes of a
+    node (by Ray's names; CPU: what there is, one at most), and how workers are placed.
+    """
 
     ray: str | None = None
     workers: int = 2
     sandbox: str = "auto"
+    resources: Mapping[str, float] = field(default_factory=dict)
+    placement: Literal["PACK", "SPREAD"] = "PACK"
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,8 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     max_turns: int = 16
     context: int | None = None
+    strategy: Strategy = field(default_factory=Strategy)
+    retries: int = 2
     tasks: Path | None = None
     job: str | None = None
     fresh: bool = False
@@ -77,7 +88,10 @@ class Request:
             raise BadRequest(
                 f"pass@k for k in {list(self.ks)} needs k >= 1 and --samples of at least k, not {self.samples}"
             )
+        if self.retries < 0:
+            raise BadRequest(f"retries is {self.retries}: it must be 0 or more")
         _check_sampling(self.sampling)
+        self.strategy.check(self.policy)
         return SynthesisSpec(self.env, self.seed, self.level, self.count).check()
 
 
@@ -158,7 +172,7 @@ def run_job(request: Request, store: db.Store, machines: Machines, progress: Pro
     if request.kind == "eval":
         open_run(store, job_id, "eval", asdict(spec))
     try:
-        _play(store, job_id, tasks, request, policy, replace(machines, sandbox=sandbox or ""), cpus, progress)
+        _play(store, job_id, tasks, request, policy, replace(machines, sandbox=sandbox or ""), progress)
     except JobCancelled:
         if request.kind == "eval":
             close_run(store, job_id, "cancelled")
@@ -185,6 +199,9 @@ def _spec(request: Request, cls: type[Environment], policy: NamedPolicy, given: 
         max_tokens=request.sampling.max_tokens,
         context=request.context or 0,
         tasks=hashlib.sha256("".join(task.id for task in given).encode()).hexdigest()[:16] if given else "",
+        context_strategy=request.strategy.name,
+        context_share=request.strategy.share,
+        parallel=request.strategy.count,
     )
 
 
@@ -231,36 +248,37 @@ def _play(
     request: Request,
     policy: NamedPolicy,
     machines: Machines,
-    cpus: float,
     progress: Progress,
 ) -> None:
-    from ..rollout.episode import Budget
-    from ..rollout.workers import PoolConfig, RolloutPool
+    from ..rollout.status import PoolStatus
+    from .pools import WatchedPool
 
-    pools: list[RolloutPool] = []
-
-    def open_pool(left: int) -> RolloutPool:
-        workers = min(machines.workers, left)
-        config = PoolConfig(
-            workers=workers,
-            chunk=max(1, min(CHUNK, math.ceil(left / (2 * workers)))),
-            cpus_per_worker=min(1.0, cpus / workers),
-            sandbox=machines.sandbox or None,
-            budget=Budget(turns=request.max_turns),
-        )
-        pools.append(RolloutPool(policy, config))
-        return pools[-1]
-
+    pools: list[WatchedPool] = []
     total = len(tasks) * request.samples
-    passed = judged = 0
+    passed = judged = stored = 0
+    note = ""
     try:
-        with progress.stage(f"{request.env}: playing {total} episodes", total) as update:
+        about = {"job": job_id, "kind": request.kind, "env": request.env, "policy": policy.identity}
+        with span("job", **about), progress.stage(f"{request.env}: playing {total} episodes", total) as update:
+
+            def show() -> None:
+                update(stored, f"{passed} of {judged} passed{note}")
+
+            def watch(status: PoolStatus) -> None:
+                nonlocal note
+                note = "; " + status_note(status)
+                show()
+
+            def open_pool(left: int) -> WatchedPool:
+                pools.append(WatchedPool(request.strategy.apply(policy), _pool_config(request, machines, left), watch))
+                return pools[-1]
 
             def on_episode(episode: Episode, done: int) -> None:
-                nonlocal passed, judged
+                nonlocal passed, judged, stored
                 judged += episode.verdict.reward is not None
                 passed += episode.verdict.passed
-                update(done, f"{passed} of {judged} passed")
+                stored = done
+                show()
 
             play_job(
                 store, job_id, tasks, request.samples, open_pool, _run_id(request, job_id), policy.identity, on_episode
@@ -268,6 +286,31 @@ def _play(
     finally:
         for pool in pools:
             pool.close()
+
+
+def _pool_config(request: Request, machines: Machines, left: int) -> PoolConfig:
+    """A pool for the `left` episodes. ClusterTooSmall where the cluster has no such places."""
+    from ..rollout.backlog import RetryConfig
+    from ..rollout.cluster import share_of_cpus
+    from ..rollout.episode import Budget
+    from ..rollout.workers import PoolConfig
+
+    workers = min(machines.workers, left)
+    custom = {name: amount for name, amount in machines.resources.items() if name not in ("CPU", "GPU")}
+    gpus = machines.resources.get("GPU", 0.0)
+    cpus = machines.resources.get("CPU")
+    return PoolConfig(
+        workers=workers,
+        chunk=max(1, min(CHUNK, math.ceil(left / (2 * workers)))),
+        cpus_per_worker=share_of_cpus(workers, {"GPU": gpus, **custom}) if cpus is None else cpus,
+        gpus_per_worker=gpus,
+        resources=custom,
+        placement=machines.placement,
+        sandbox=machines.sandbox or None,
+        budget=Budget(turns=request.max_turns),
+        retry=RetryConfig(retries=request.retries),
+        parallel=request.strategy.count,
+    )
 
 
 def _run_id(request: Request, job_id: str) -> str | None:

@@ -150,7 +150,8 @@ def _open_start(recipe: GrpoRecipe) -> CheckpointMaker:
 
 def _pool(maker: CheckpointMaker, recipe: GrpoRecipe, machine: Machine) -> RolloutPool:
     from ..rollout.episode import Budget
-    from ..rollout.workers import PoolConfig, RolloutPool
+    from ..rollout.workers import PoolConfig
+    from .pools import WatchedPool
 
     chunk = max(1, recipe.tasks_per_update * recipe.group // recipe.workers)
     config = PoolConfig(
@@ -160,7 +161,7 @@ def _pool(maker: CheckpointMaker, recipe: GrpoRecipe, machine: Machine) -> Rollo
         sandbox=machine.sandbox,
         budget=Budget(turns=recipe.turns),
     )
-    return RolloutPool(maker, config)
+    return WatchedPool(maker, config)
 
 
 def _reinforce_config(recipe: GrpoRecipe) -> ReinforceConfig:

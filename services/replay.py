@@ -1,9 +1,11 @@
-"""Play a stored rollout again from its messages and compare what the tools, the answer and the verifier say."""
+"""Play a stored rollout again from its messages; compare what tools, user and verifier say, and the answer."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from sqlalchemy import select
 
@@ -21,12 +23,17 @@ from .errors import BadRequest
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the store has of one rollout."""
+    """What the store has of one rollout; `turns` are all of them, the policy's notes to itself among them."""
 
     rollout: db.Rollout
     task: Task
     turns: tuple[db.Turn, ...]
     parts: list[object]
+
+    @property
+    def acts(self) -> tuple[db.Turn, ...]:
+        """The turns that the environment saw."""
+        return tuple(turn for turn in self.turns if turn.kind == "act")
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,7 @@ def load(store: db.Store, rollout_id: str) -> Recorded:
             f"rollout {rollout_id!r} belongs to task {rollout.task_id!r}, which is not in {store.shown_url}"
         )
     with store.reading() as session:
-        played = select(db.Turn).where(db.Turn.rollout_id == rollout_id, db.Turn.kind == "act")
-        turns = session.scalars(played.order_by(db.Turn.index)).all()
+        turns = session.scalars(select(db.Turn).where(db.Turn.rollout_id == rollout_id).order_by(db.Turn.index)).all()
         query = select(db.Verdict.parts).where(db.Verdict.rollout_id == rollout_id).order_by(db.Verdict.seq.desc())
         parts = session.scalars(query).first()
     if not turns:
@@ -92,25 +98,22 @@ def load(store: db.Store, rollout_id: str) -> Recorded:
 
 def load_messages(store: db.Store, rollout_id: str) -> list[Message]:
     """The assistant messages of a stored rollout, up to a completion that was not in the grammar."""
-    return _messages(load(store, rollout_id).turns)
+    return _messages(load(store, rollout_id).acts)
 
 
 def replay(recorded: Recorded, sandboxes: Sandboxes | None = None) -> Episode:
     """Play the stored messages on the stored task in a fresh environment."""
     cls: type[Environment] = environment_class(recorded.task.env)
-    policy = RecordedPolicy(recorded.rollout.id, _messages(recorded.turns))
-    budget = Budget(turns=len(recorded.turns))
+    policy = RecordedPolicy(recorded.rollout.id, _messages(recorded.acts))
+    budget = Budget(turns=len(recorded.acts))
+    if recorded.rollout.outcome == "max_calls":
+        budget = replace(budget, calls=sum(len(turn.results) for turn in recorded.acts))
     return asyncio.run(run_episode(cls(sandboxes), recorded.task, policy, recorded.rollout.sample, budget))
 
 
 def differences(recorded: Recorded, episode: Episode) -> list[Difference]:
-    """What differs: tool results by turn, the answer, and the verdict with its parts."""
-    found = [
-        _compare(f"results of turn {turn.index + 1}", list(turn.results), list(episode.turns[place].results))
-        if place < len(episode.turns)
-        else Difference(f"turn {turn.index + 1}", "played", f"the episode ended with {episode.outcome}")
-        for place, turn in enumerate(recorded.turns)
-    ]
+    """What differs: tool results and the user's words by turn, the answer, and the verdict with its parts."""
+    found: list[Difference | None] = [*turn_differences(recorded.acts, episode)]
     found.append(_compare("answer", recorded.rollout.answer, episode.answer))
     found.append(_compare("validity", recorded.rollout.validity, episode.verdict.validity))
     found.append(_compare("reward", recorded.rollout.reward, episode.verdict.reward))
@@ -118,7 +121,28 @@ def differences(recorded: Recorded, episode: Episode) -> list[Difference]:
     return [difference for difference in found if difference is not None]
 
 
-def _messages(turns: tuple[db.Turn, ...]) -> list[Message]:
+def turn_differences(turns: Sequence[db.Turn], episode: Episode) -> list[Difference]:
+    """What differs between stored turns and the first of an episode, which were played from them."""
+    found: list[Difference] = []
+    for turn, place in zip_longest(turns, episode.turns[: len(turns)]):
+        if place is None:
+            found.append(Difference(f"turn {turn.index + 1}", "played", f"the episode ended with {episode.outcome}"))
+        else:
+            found += reactions_differ(turn, place.results, place.reply)
+    return found
+
+
+def reactions_differ(turn: db.Turn, results: Sequence[str], reply: str | None) -> list[Difference]:
+    """How the environment reacted to a stored turn, compared with how it reacts now."""
+    number = turn.index + 1
+    both = (
+        _compare(f"results of turn {number}", list(turn.results), list(results)),
+        _compare(f"reply to turn {number}", turn.reply, reply),
+    )
+    return [difference for difference in both if difference is not None]
+
+
+def _messages(turns: Sequence[db.Turn]) -> list[Message]:
     return [message_of(turn) for turn in turns if not turn.error]
 
 

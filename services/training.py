@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..envs.registry import environment_class
 from ..infra import store as db
+from ..infra.tracing import span
 from .errors import BadRequest
 from .jobs import close_run, open_run
 from .learning import Curve, Machine, learn, make_domain_tasks
@@ -31,7 +32,8 @@ def run_recipe(
     config = recipe.model_dump() | {"out": str(out.resolve()), "plot": "learning.png"}
     open_run(store, run_id, recipe.kind, config)
     try:
-        curve = _run(recipe, store, run_id, out, ray_address, progress)
+        with span("job", job=run_id, kind=recipe.kind):
+            curve = _run(recipe, store, run_id, out, ray_address, progress)
     except BaseException as error:
         close_run(store, run_id, "failed", f"{type(error).__name__}: {error}")
         raise

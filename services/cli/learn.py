@@ -48,6 +48,7 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY.SUBKEY=VALUE]...", help="Override its values.")
     ] = None,
+    metrics_port: opt.MetricsPort = None,
     store_url: opt.StoreUrl = opt.STORE,
     ray: opt.RayAddress = None,
     as_json: opt.Json = False,
@@ -55,13 +56,14 @@ def train(
     """Train a policy as a TOML file says, with dotted overrides."""
     from ...infra.store import Store
     from ...infra.store.models import new_id
+    from ..metrics import serving
     from ..recipes import load_recipe
     from ..training import run_recipe
 
     console = Console(as_json)
     recipe = load_recipe(config, overrides or [])
     run_id = new_id()
-    with Store(store_url) as store:
+    with Store(store_url) as store, serving(metrics_port, console.say):
         curve = run_recipe(recipe, store, run_id, ray, console)
     held_out = curve.scores() if curve else {}
     console.data({"run": run_id, "out": recipe.out, "held_out": held_out})

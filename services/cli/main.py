@@ -49,6 +49,7 @@ def _root(
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code. Errors that users cause or can mend are one line on stderr."""
     try:
+        _configure_tracing()
         result = typer.main.get_command(app).main(list(arguments), prog_name="palestra", standalone_mode=False)
     except KeyboardInterrupt:
         return _fail("interrupted: what was finished is stored, and the same command goes on with it", INTERRUPTED)
@@ -62,6 +63,13 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         return _explain(error)
     return result if isinstance(result, int) else 0
+
+
+def _configure_tracing() -> None:
+    if os.environ.get("OTEL_TRACES_EXPORTER"):  # else nothing is loaded for it
+        from ...infra import tracing
+
+        tracing.configure()
 
 
 def main() -> None:
@@ -89,6 +97,7 @@ def _explain(error: Exception) -> int:
     from ...infra.images.definitions import ImageError
     from ...infra.sandbox.types import SandboxError
     from ...infra.store.errors import StoreError
+    from ...infra.tracing import TracingUnavailable
     from ...rollout.errors import RolloutError
     from ..errors import ServiceError
 
@@ -96,6 +105,7 @@ def _explain(error: Exception) -> int:
         ServiceError,
         EnvError,
         StoreError,
+        TracingUnavailable,
         SandboxError,
         RolloutError,
         ImageError,

@@ -22,6 +22,31 @@ PolicyName = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Ray actors that play episodes.")]
+Resources = Annotated[
+    str, typer.Option("--resources", help="What each worker takes of a node: cpu=1,gpu=0.5,sandbox=1.", metavar="LIST")
+]
+Placement = Annotated[str, typer.Option("--placement", help="pack workers on few nodes, or spread them.")]
+Retries = Annotated[
+    int, typer.Option("--retries", help="How often an episode that failed of the machinery is played again.")
+]
+ContextStrategy = Annotated[
+    str,
+    typer.Option(
+        "--context-strategy",
+        help="When the context fills: stop, summary, discard_75, discard_all; or parallel_fewest_step.",
+        metavar="NAME",
+    ),
+]
+ContextShare = Annotated[
+    float, typer.Option("--context-share", help="The share of the context at which the strategy acts.")
+]
+Parallel = Annotated[
+    int, typer.Option("--parallel", help="Episodes to keep the shortest of, for parallel_fewest_step. Default: 4.")
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option("--metrics-port", min=0, max=65535, help="Serve live Prometheus metrics here (0: a free port)."),
+]
 Temperature = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
 TopP = Annotated[float, typer.Option("--top-p")]
 MaxTurns = Annotated[int, typer.Option("--max-turns", help="Completions per episode.")]

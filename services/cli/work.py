@@ -10,11 +10,12 @@ import typer
 
 from . import options as opt
 from .console import Console
+from .replaying import replay
 
 if TYPE_CHECKING:
     from ..estimates import Estimate
     from ..jobs import Summary
-    from ..launch import JobResult, Request
+    from ..launch import JobResult, Machines, Request
 
 
 def register(app: typer.Typer) -> None:
@@ -92,6 +93,13 @@ def rollout(
     max_turns: opt.MaxTurns = 16,
     max_tokens: opt.MaxTokens = 256,
     context: opt.Context = None,
+    context_strategy: opt.ContextStrategy = "stop",
+    context_share: opt.ContextShare = 0.8,
+    parallel: opt.Parallel = 0,
+    retries: opt.Retries = 2,
+    resources: opt.Resources = "",
+    placement: opt.Placement = "pack",
+    metrics_port: opt.MetricsPort = None,
     store_url: opt.StoreUrl = opt.STORE,
     ray: opt.RayAddress = None,
     as_json: opt.Json = False,
@@ -99,6 +107,7 @@ def rollout(
     """Play tasks with a policy. Killed, the same command goes on where it was."""
     from ...rollout.types import Sampling
     from ..launch import Request
+    from ..strategies import Strategy
 
     request = Request(
         "rollout",
@@ -111,11 +120,13 @@ def rollout(
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
         max_turns=max_turns,
         context=context,
+        strategy=Strategy(context_strategy, context_share, parallel),
+        retries=retries,
         tasks=Path(tasks) if tasks else None,
         job=job,
         fresh=fresh,
     )
-    _run(request, store_url, ray, workers, sandbox, as_json)
+    _run(request, store_url, _machines(ray, workers, sandbox, resources, placement), as_json, metrics_port)
 
 
 def evaluate(
@@ -136,6 +147,13 @@ def evaluate(
     max_turns: opt.MaxTurns = 16,
     max_tokens: opt.MaxTokens = 256,
     context: opt.Context = None,
+    context_strategy: opt.ContextStrategy = "stop",
+    context_share: opt.ContextShare = 0.8,
+    parallel: opt.Parallel = 0,
+    retries: opt.Retries = 2,
+    resources: opt.Resources = "",
+    placement: opt.Placement = "pack",
+    metrics_port: opt.MetricsPort = None,
     store_url: opt.StoreUrl = opt.STORE,
     ray: opt.RayAddress = None,
     as_json: opt.Json = False,
@@ -143,6 +161,7 @@ def evaluate(
     """Estimate pass@k, unbiased, with 95 % intervals over tasks."""
     from ...rollout.types import Sampling
     from ..launch import Request
+    from ..strategies import Strategy
 
     wanted = _parse_ks(ks)
     request = Request(
@@ -157,42 +176,13 @@ def evaluate(
         sampling=Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
         max_turns=max_turns,
         context=context,
+        strategy=Strategy(context_strategy, context_share, parallel),
+        retries=retries,
         tasks=Path(tasks) if tasks else None,
         job=job,
         fresh=fresh,
     )
-    _run(request, store_url, ray, workers, sandbox, as_json)
-
-
-def replay(
-    rollout_id: Annotated[str, typer.Argument(metavar="ROLLOUT_ID")],
-    sandbox: opt.Sandbox = "auto",
-    store_url: opt.StoreUrl = opt.STORE,
-    as_json: opt.Json = False,
-) -> None:
-    """Play a stored rollout again and say what came out differently."""
-    from ...envs.registry import environment_class
-    from ...infra.store import Store
-    from ..machines import open_sandboxes, sandbox_for
-    from ..replay import differences, load
-    from ..replay import replay as play_again
-
-    console = Console(as_json)
-    with Store(store_url) as store:
-        recorded = load(store, rollout_id)
-    sandboxes = open_sandboxes(sandbox_for(environment_class(recorded.task.env), sandbox, console.say))
-    try:
-        episode = play_again(recorded, sandboxes)
-    finally:
-        if sandboxes is not None:
-            sandboxes.close()
-    found = differences(recorded, episode)
-    console.data({"rollout": rollout_id, "same": not found, "differences": [vars(difference) for difference in found]})
-    for difference in found:
-        console.line(f"{difference.what} differs\n  stored:   {difference.stored}\n  replayed: {difference.replayed}")
-    if found:
-        raise typer.Exit(1)
-    console.line(f"{rollout_id}: {len(recorded.turns)} turns, the answer and the verdict came out the same")
+    _run(request, store_url, _machines(ray, workers, sandbox, resources, placement), as_json, metrics_port)
 
 
 def _parse_ks(text: str) -> tuple[int, ...]:
@@ -202,15 +192,23 @@ def _parse_ks(text: str) -> tuple[int, ...]:
         raise typer.BadParameter(f"-k {text!r} is not numbers with commas between them, like 1,4") from None
 
 
-def _run(request: Request, store_url: str, ray: str | None, workers: int, sandbox: str, as_json: bool) -> None:
+def _machines(ray: str | None, workers: int, sandbox: str, resources: str, placement: str) -> Machines:
+    from ..launch import Machines
+    from ..placement import parse_placement, parse_resources
+
+    return Machines(ray, workers, sandbox, parse_resources(resources), parse_placement(placement))
+
+
+def _run(request: Request, store_url: str, machines: Machines, as_json: bool, metrics_port: int | None) -> None:
     from ...infra.store import Store
-    from ..launch import Machines, run_job
+    from ..launch import run_job
+    from ..metrics import serving
 
     request.check()
     console = Console(as_json)
-    with Store(store_url) as store:
+    with Store(store_url) as store, serving(metrics_port, console.say):
         began = time.perf_counter()
-        result = run_job(request, store, Machines(ray, workers, sandbox), console)
+        result = run_job(request, store, machines, console)
         _show(console, request, result, store.shown_url, time.perf_counter() - began)
 
 

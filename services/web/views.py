@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select
 
 from ...infra import store as db
 from ...infra.store.models import Base
+from ..store_metrics import exposition
 from . import queries, tokens
 from .render import Pages, link
 
@@ -191,6 +192,7 @@ def rollout(request: Request, pages: PagesOf, id: str) -> Response:
     decode = tokens.decoder(store, row.policy_id)
     siblings = [db.Rollout.job_id == row.job_id, db.Rollout.id != id] if row.job_id else [db.Rollout.id != id]
     others, _ = store.page(db.Rollout, where=siblings, limit=16, skip=_BLOBS, task_id=row.task_id)
+    branches, _ = store.page(db.Rollout, newest=True, limit=16, skip=_BLOBS, parent_id=id)
     return pages.render(
         request,
         "rollout.html",
@@ -202,13 +204,18 @@ def rollout(request: Request, pages: PagesOf, id: str) -> Response:
         decoded=decode is not None,
         shades=tokens.SHADES,
         others=others,
+        branches=branches,
     )
 
 
 @router.get("/metrics")
 def metrics(request: Request, pages: PagesOf, run_id: str = "", name: str = "", after: After = None) -> Response:
-    """All numbers, and the curves of one run."""
+    """All numbers, and the curves of one run; for what is no browser, the store as Prometheus metrics."""
     store = pages.store
+    accept = request.headers.get("accept", "")
+    if "text/html" not in accept:
+        text, media_type = exposition(store, accept)
+        return Response(text, media_type=media_type)
     listing = _listing(pages, "/metrics", db.Metric, after, {"run_id": run_id, "name": name}, limit=100)
     series = queries.run_series(store, run_id) if run_id else []
     if name:

@@ -13,10 +13,10 @@ from palestra.envs.search.environment import Search
 from palestra.envs.travel.environment import Travel
 from palestra.rollout.codec import DeepseekCodec, assistant_message
 from palestra.rollout.episode import run_episode
-from palestra.rollout.players import ScriptedEngine, TokenPolicy
+from palestra.rollout.players import ScriptedEngine, TokenPlayer, TokenPolicy
 from palestra.rollout.scripts import demonstrate, noop_policy, oracle_policy, random_policy, replay_policy
 from palestra.rollout.tokenizer import train_tokenizer
-from palestra.rollout.types import Completion, Sampling
+from palestra.rollout.types import Completion, Message, Move, Sampling
 
 CODEC = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
 CALL = CODEC.assistant(assistant_message("Look.", calls=[("open", {"page": "nowhere"})]))
@@ -104,3 +104,33 @@ def test_a_demonstration_closes_its_environment_where_the_solver_fails() -> None
     with pytest.raises(KeyError):
         demonstrate(Stuck(), task.model_copy(update={"key": {}}))
     assert closed == [True]
+
+
+def test_a_player_goes_on_from_recorded_ids_and_knows_which_are_its_own() -> None:
+    head: list[Message] = [{"role": "user", "content": "Where?"}]
+    look = assistant_message("Look.", calls=[("open", {"page": "nowhere"})])
+    recorded = Move(look, tuple(CODEC.prompt(head, [])), Completion(tuple(CALL), (0.0,) * len(CALL), "stop"))
+    engine = Listening([CALL, CALL])
+    contexts: list[list[int]] = []
+
+    class Watched(Listening):
+        async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+            contexts.append(list(tokens))
+            return await engine.generate(tokens, sampling)
+
+    player = TokenPlayer(Watched([]), CODEC, Sampling(), head)
+    assert player.reads([recorded])
+    said = Move(assistant_message("Look!"), recorded.prompt_tokens, recorded.completion)
+    assert not player.reads([said])
+    assert not player.reads([Move(look, recorded.prompt_tokens)])
+    unknown = Completion((CODEC.tokenizer.vocab_size,), (0.0,), "stop")
+    assert not player.reads([Move(look, recorded.prompt_tokens, unknown)])
+    odd = [*recorded.prompt_tokens, 5, *CALL]  # what this tokenizer would not write is kept as it is
+    player.resume([*head, look], odd, segment=3)
+    player.observe(["nothing"])
+    move = asyncio.run(player.act())
+    assert contexts == [odd + CODEC.results(["nothing"])]
+    assert (move.segment, list(move.prompt_tokens)) == (3, CODEC.results(["nothing"]))
+    player.resume([*head, look, {"role": "tool", "content": "nothing"}])
+    asyncio.run(player.act())
+    assert contexts[1] == CODEC.prompt([*head, look, {"role": "tool", "content": "nothing"}], [])

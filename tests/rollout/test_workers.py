@@ -19,14 +19,16 @@ import ray
 from palestra.envs.search.environment import Search
 from palestra.envs.types import Task, ToolSchema
 from palestra.infra.sandbox.sync import Sandboxes
+from palestra.rollout.backlog import Item, RetryConfig
 from palestra.rollout.cluster import connect
 from palestra.rollout.codec import DeepseekCodec, assistant_message
 from palestra.rollout.errors import EngineError
 from palestra.rollout.players import TokenPolicy
 from palestra.rollout.scripts import noop_policy, oracle_policy
+from palestra.rollout.status import PoolStatus
 from palestra.rollout.tokenizer import train_tokenizer
 from palestra.rollout.types import Completion, Engine, Message, Player, Policy, Sampling
-from palestra.rollout.workers import Item, PoolConfig, RolloutPool
+from palestra.rollout.workers import PoolConfig, RolloutPool
 
 CONFIG = PoolConfig(workers=2, chunk=4, cpus_per_worker=0.5)
 
@@ -149,6 +151,61 @@ class _Stalled(Engine):
         """Nothing to free."""
 
 
+@dataclass
+class Flaky:
+    """An engine that fails the first `failures` times that it is asked for a task, wherever that is."""
+
+    folder: str
+    failures: int
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        return _FlakyPolicy(self)
+
+
+class _FlakyPolicy:
+    def __init__(self, flaky: Flaky) -> None:
+        self.id, self._flaky, self._inner = "flaky", flaky, oracle_policy(codec())
+
+    def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
+        folder = Path(self._flaky.folder)
+        if len(list(folder.glob(f"{task.id}-*"))) < self._flaky.failures:
+            (folder / f"{task.id}-{uuid.uuid4().hex}").touch()
+            raise EngineError("the engine is away")
+        return self._inner.start(task, messages, tools, sample)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+@dataclass
+class Mortal:
+    """An engine that dies for good after some episodes; another process has another."""
+
+    folder: str
+    lifetime: int
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        (Path(self.folder) / str(os.getpid())).touch()
+        first = len(list(Path(self.folder).iterdir())) == 1
+        return TokenPolicy("mortal", _Mortal(self.lifetime if first else 1 << 30), codec(), Sampling())
+
+
+class _Mortal(Engine):
+    def __init__(self, left: int) -> None:
+        self._left = left
+        self._codec = codec()
+
+    async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        self._left -= 1
+        if self._left < 0:
+            raise EngineError("the engine process is dead")
+        said = tuple(self._codec.assistant(assistant_message("So.", "alive")))
+        return Completion(said, (0.0,) * len(said), "stop")
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
 def no_policy(sandboxes: Sandboxes | None) -> Policy:
     raise ValueError("the checkpoint is torn")
 
@@ -200,7 +257,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(pools: list[
 def test_a_deadly_episode_is_given_up_and_takes_no_other_with_it(pools: list[RolloutPool], tmp_path: Path) -> None:
     items = [(task, 0) for task in tasks(6)]
     poison = items[1][0].id
-    pools.append(RolloutPool(Deadly(str(tmp_path), poison, lives=99), replace(CONFIG, tries=2)))
+    pools.append(RolloutPool(Deadly(str(tmp_path), poison, lives=99), replace(CONFIG, retry=RetryConfig(lives=2))))
     episodes = list(pools[0].run(items))
     assert sorted((episode.task.id, episode.sample) for episode in episodes) == keys(items)
     for episode in episodes:
@@ -222,7 +279,7 @@ def test_a_replaced_worker_begins_with_the_weights_of_the_others(pools: list[Rol
     assert [episode.answer for episode in episodes] == ["new"] * 8
     versions = {turn.move.completion.version for e in episodes for turn in e.turns if turn.move.completion}
     assert versions == {7}
-    ray.kill(pool._workers[0])  # dead while idle: the next weights find out
+    ray.kill(pool._slots[0].actor)  # dead while idle: the next weights find out
     pool.load_weights({"word": "newer"}, 8)
     assert [episode.answer for episode in pool.run(items)] == ["newer"] * 8
 
@@ -244,3 +301,51 @@ def test_a_policy_that_cannot_be_built_is_said_at_once(pools: list[RolloutPool])
     pools.append(RolloutPool(no_policy, replace(CONFIG, workers=1)))
     with pytest.raises(EngineError, match="the checkpoint is torn"):
         list(pools[0].run([(tasks(1)[0], 0)]))
+
+
+@pytest.mark.parametrize(("failures", "valid"), [(2, True), (3, False)])
+def test_a_failing_engine_is_tried_again_and_never_a_zero(
+    pools: list[RolloutPool], tmp_path: Path, failures: int, valid: bool
+) -> None:
+    retry = RetryConfig(retries=2, backoff_seconds=0.01)
+    seen: list[PoolStatus] = []
+    pools.append(RolloutPool(Flaky(str(tmp_path), failures), replace(CONFIG, retry=retry), seen.append))
+    items = [(task, 0) for task in tasks(6)]
+    episodes = list(pools[0].run(items))
+    assert sorted((episode.task.id, episode.sample) for episode in episodes) == keys(items)
+    assert {episode.metrics["attempts"] for episode in episodes} == {3.0}
+    assert len(list(tmp_path.iterdir())) == 6 * failures
+    if valid:
+        assert all(episode.verdict.passed and not episode.error for episode in episodes)
+    else:
+        assert {(episode.outcome, episode.verdict.reward) for episode in episodes} == {("engine_failed", None)}
+        assert all(episode.error.startswith("tried 3 times; the last failure:\nTraceback") for episode in episodes)
+    status = pools[0].status()
+    assert status.retried == {"engine_failed": 12}
+    assert sum(status.outcomes.values()) == status.episodes == 6
+    assert seen
+
+
+def test_a_worker_whose_engine_died_makes_room_for_another(pools: list[RolloutPool], tmp_path: Path) -> None:
+    config = replace(CONFIG, workers=1, chunk=8, retry=RetryConfig(retries=2, backoff_seconds=0.01))
+    pools.append(RolloutPool(Mortal(str(tmp_path), 3), config))
+    episodes = list(pools[0].run([(task, 0) for task in tasks(20)]))
+    assert [episode.answer for episode in episodes] == ["alive"] * 20
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_shortest_of_many_is_kept(pools: list[RolloutPool]) -> None:
+    pools.append(RolloutPool(oracle, replace(CONFIG, parallel=3)))
+    items = [(task, sample) for task in tasks(3) for sample in range(2)]
+    episodes = list(pools[0].run(items))
+    assert sorted((episode.task.id, episode.sample) for episode in episodes) == keys(items)
+    for episode in episodes:
+        assert episode.verdict.passed
+        steps = [episode.metrics[f"parallel_steps_{index}"] for index in range(3)]
+        assert (episode.metrics["parallel"], len(episode.turns)) == (3.0, min(steps))
+
+
+def test_the_config_names_what_is_wrong() -> None:
+    for wrong in ({"workers": 0}, {"chunk": 0}, {"parallel": 0}):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            PoolConfig(**wrong)  # type: ignore[arg-type]

@@ -16,10 +16,11 @@ import pytest
 from palestra.envs.travel.environment import Travel
 from palestra.envs.types import Task
 from palestra.infra import store as db
+from palestra.infra.store.errors import StoreConflict, StoreFull, StoreUnavailable
 from palestra.rollout.records import task_row
 from palestra.rollout.types import Episode
 from palestra.services.errors import BadRequest, JobCancelled
-from palestra.services.jobs import JobSpec, cancel_job, create_job, find_job, job_tasks, play_job, summarize
+from palestra.services.jobs import JobSpec, Patience, cancel_job, create_job, find_job, job_tasks, play_job, summarize
 from palestra.verifiers.types import Verdict
 
 SPEC = JobSpec(
@@ -148,6 +149,88 @@ def test_jobs_are_found_by_what_was_asked_for(store: db.Store, tasks: list[Task]
         find_job(store, replace(SPEC, seed=9), name="mine")
     with pytest.raises(BadRequest, match="no job 'nowhere'"):
         cancel_job(store, "nowhere")
+
+
+def test_a_spec_as_it_was_before_strategies_keeps_its_id_and_is_found(store: db.Store, tasks: list[Task]) -> None:
+    assert SPEC.id == "rollout-travel-dd8042bfe798"
+    managed = {replace(SPEC, context_strategy="summary").id, replace(SPEC, parallel=4).id}
+    assert len(managed | {SPEC.id}) == 3
+    create_job(store, "old", SPEC, tasks)
+    old = store.get(db.Job, "old")
+    assert old is not None
+    later = ("context_strategy", "context_share", "parallel")
+    store.update(db.Job, "old", spec={key: value for key, value in old.spec.items() if key not in later})
+    assert find_job(store, SPEC, name="old")[0] == "old"
+    with pytest.raises(BadRequest, match="parallel = 1, not 4"):
+        find_job(store, replace(SPEC, parallel=4), name="old")
+
+
+class Failing(db.Store):
+    """A store whose next writes of rollouts fail `failures` times; `late`: only after they were committed."""
+
+    failures = 0
+    late = False
+    error: type[Exception] = StoreUnavailable
+
+    def add_once(self, row: db.models.Base, *with_it: db.models.Base) -> bool:
+        if not isinstance(row, db.Rollout) or not self.failures:
+            return super().add_once(row, *with_it)
+        self.failures -= 1
+        if self.late:
+            super().add_once(row, *with_it)
+        raise self.error("store is away (no answer): start it")
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreFull])
+def test_a_store_that_comes_back_loses_and_repeats_nothing(
+    store: db.Store, tasks: list[Task], late: bool, error: type[Exception]
+) -> None:
+    create_job(store, "j", SPEC, tasks)
+    with contextlib.closing(Failing(store.url)) as failing:
+        failing.failures, failing.late, failing.error = 3, late, error
+        pool = FakePool()
+        play_job(failing, "j", tasks, 2, lambda left: pool, patience=Patience(tries=4, seconds=0.0))
+        assert failing.failures == 0
+    assert len(pool.played) == 4
+    assert (store.count(db.Rollout, job_id="j"), store.count(db.Verdict)) == (4, 4)
+    assert (summarize(store, "j").status, summarize(store, "j").done) == ("finished", 4)
+
+
+def test_a_store_that_stays_away_stops_the_job_with_one_line_and_it_goes_on(store: db.Store, tasks: list[Task]) -> None:
+    create_job(store, "j", SPEC, tasks)
+    with contextlib.closing(Failing(store.url)) as failing:
+
+        def fail_at_two(episode: Episode, done: int) -> None:
+            failing.failures = 99 * (done == 2)
+
+        with pytest.raises(StoreUnavailable, match=r"is away.*tried 4 times.*the same command goes on") as raised:
+            play_job(
+                failing,
+                "j",
+                tasks,
+                2,
+                lambda left: FakePool(),
+                on_episode=fail_at_two,
+                patience=Patience(tries=4, seconds=0.0),
+            )
+        assert "\n" not in str(raised.value)
+        assert failing.failures == 95
+    assert store.count(db.Rollout, job_id="j") == 2
+    play_job(store, "j", tasks, 2, lambda left: FakePool())
+    assert store.count(db.Rollout, job_id="j") == 4
+
+
+def test_what_is_no_passing_failure_of_the_store_is_not_tried_again() -> None:
+    tried: list[int] = []
+
+    def write() -> None:
+        tried.append(1)
+        raise StoreConflict("a key is taken")
+
+    with pytest.raises(StoreConflict, match=r"^a key is taken$"):
+        Patience(seconds=0.0).keep(write)
+    assert len(tried) == 1
 
 
 def rollouts(url: str) -> int:

@@ -36,6 +36,7 @@ from palestra.services.web.text import duration, number, visible
 from palestra.services.web.tokens import SHADES, shade_of
 
 START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\x00 \u202eevil\u2066 \"'`"
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
@@ -263,13 +264,13 @@ def site(demo: Path, tmp_path: Path) -> FastAPI:
 
 @pytest.fixture
 def client(site: FastAPI) -> Iterator[TestClient]:
-    with TestClient(site) as client:
+    with TestClient(site, headers=BROWSER) as client:
         yield client
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Iterator[TestClient]:
-    with TestClient(create_site(f"sqlite:///{tmp_path}/empty.db")) as client:
+    with TestClient(create_site(f"sqlite:///{tmp_path}/empty.db"), headers=BROWSER) as client:
         yield client
 
 
