@@ -68,7 +68,7 @@ def load_weights(
 
 
 def save_weights(model: nn.Module, config: DeepseekV32Config, folder: str | Path) -> None:
-    """Write ``config.json`` and ``model.safetensors`` of a model. Raises CheckpointError if the folder cannot be written."""
+    """Write ``config.json`` and ``model.safetensors``. Raises CheckpointError if the folder cannot be written."""
     write_checkpoint(folder, named_views(model, config), config.to_dict())
 
 

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..rollout.errors import EngineError
-from ..rollout.types import Completion, FinishReason, Sampling
+from ..rollout.types import Completion, Delta, Engine, FinishReason, Sampling
 from .model import DeepseekV32ForCausalLM, LatentCache
 from .sampling import draw
 
 
 @dataclass
 class _Request:
-    """A request. While it runs, `pending` are the ids of its slot that are not yet in the cache (never none)."""
+    """A request. While it runs, `pending` are the ids of its slot that are not yet in the cache (never none). `news` is
+    set whenever something was sampled.
+    """
 
     prompt: list[int]
     sampling: Sampling
@@ -34,11 +36,13 @@ class _Request:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     kept: list[tuple[int, ...] | None] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class PolicyEngine:
+class PolicyEngine(Engine):
     """Runs a `DeepseekV32ForCausalLM`. Use from one running event loop at a time; `generate` may be called many times
-    at once, and a call that is cancelled gives its slot back.
+    at once, and a call that is cancelled, or a stream that is left, leaves the batch before the next step and gives its
+    slot back.
 
     `slots` bounds how many requests run together, `max_len` a request's whole length in tokens. A request's result
     does not depend, beyond rounding, on what else runs; with a seed it is reproducible.
@@ -64,17 +68,23 @@ class PolicyEngine:
         EngineError for a request that does not fit (length, ids, sampling), a broken model, or an engine that is
         closed meanwhile.
         """
-        prompt = list(tokens)
-        self._check(prompt, sampling)
-        if sampling.max_tokens < 1:
-            return Completion((), (), "length", version=self.version)
-        loop = asyncio.get_running_loop()
-        self._leave_other_loop(loop)
-        request = _Request(prompt, sampling, loop.create_future(), random.Random(sampling.seed))
-        self._waiting.append(request)
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._serve())
+        request = self._request(tokens, sampling)
         return await request.done
+
+    async def stream(self, tokens: Sequence[int], sampling: Sampling) -> AsyncIterator[Delta | Completion]:
+        """Like `generate`, but yields tokens as they are sampled, and last the whole completion."""
+        request = self._request(tokens, sampling)
+        told = 0
+        try:
+            while told < len(request.tokens) or not request.done.done():
+                await request.news.wait()
+                request.news.clear()
+                if new := request.tokens[told:]:
+                    yield Delta(tuple(new), tuple(request.logprobs[told:]))
+                    told += len(new)
+            yield request.done.result()
+        finally:
+            request.done.cancel()
 
     def load_weights(self, state: dict[str, Tensor], version: int) -> None:
         """Take new weights. What the slots hold was computed by the old ones and is dropped; running requests keep
@@ -100,6 +110,22 @@ class PolicyEngine:
         if self._task is not None:
             self._task.cancel()
         self._fail("the engine was closed while this request ran")
+
+    def _request(self, tokens: Sequence[int], sampling: Sampling) -> _Request:
+        """A checked request among those that wait; one for no tokens is done at once."""
+        prompt = list(tokens)
+        self._check(prompt, sampling)
+        loop = asyncio.get_running_loop()
+        request = _Request(prompt, sampling, loop.create_future(), random.Random(sampling.seed))
+        request.done.add_done_callback(lambda _: request.news.set())
+        if sampling.max_tokens < 1:
+            request.done.set_result(Completion((), (), "length", version=self.version))
+            return request
+        self._leave_other_loop(loop)
+        self._waiting.append(request)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._serve())
+        return request
 
     def _check(self, prompt: list[int], sampling: Sampling) -> None:
         if not prompt or len(prompt) >= self.max_len:
@@ -217,6 +243,7 @@ class PolicyEngine:
         request.tokens.append(token)
         request.logprobs.append(logprob)
         request.kept.append(kept)
+        request.news.set()
         length = len(self._held[request.slot])
         if token in request.sampling.stop:
             self._finish(request, "stop")

@@ -104,8 +104,8 @@ def _widened(config: DeepseekV32Config, tensors: Mapping[str, Tensor], rank: int
     narrow, ratio = config.qk_rope_head_dim, rotary // config.qk_rope_head_dim
     if rank < config.kv_lora_rank or rotary % narrow:
         raise ConfigError(
-            f"a latent of {config.kv_lora_rank} + {narrow} numbers cannot be padded to {rank} + {rotary}: the first must "
-            "not shrink, the second must be a multiple"
+            f"a latent of {config.kv_lora_rank} + {narrow} numbers cannot be padded to {rank} + {rotary}: the first "
+            "must not shrink, the second must be a multiple"
         )
     if ratio > 1 and config.rope_parameters["rope_type"] != "default":
         raise ConfigError(f"YaRN's frequencies depend on qk_rope_head_dim: {narrow} cannot become {rotary}")

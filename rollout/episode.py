@@ -242,14 +242,15 @@ class _Run:
 
 
 def _metrics(turns: Sequence[Turn]) -> dict[str, float]:
-    """What a run watches of each episode: `drift` is the share of sampled ids that text would not have kept."""
+    """What a run watches of each episode: `drift` is the share of sampled ids that text would not have kept,
+    `drift_risk` is 1 where the policy gave text only, so that nobody knows."""
     sampled = sum(len(turn.move.completion.tokens) for turn in turns if turn.move.completion)
     return {
         "drift": sum(turn.move.drift for turn in turns) / max(1, sampled),
         "repaired": float(sum(len(turn.move.repaired) for turn in turns)),
         "segments": float(len({turn.move.segment for turn in turns})),
         "tool_calls": float(sum(len(turn.results) for turn in turns)),
-        "text_only": float(any(turn.move.message and not turn.move.completion for turn in turns)),
+        "drift_risk": float(any(turn.move.message and not turn.move.completion for turn in turns)),
     }
 
 

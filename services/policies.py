@@ -1,4 +1,5 @@
-"""Policies by their name on the command line: oracle, noop, random, replay:ID, palestra:DIR, openai:URL?model=NAME.
+"""Policies by their name on the command line: oracle, noop, random, replay:ID, palestra:DIR, openai:URL?model=NAME,
+and openai:URL?model=NAME&tokens=DIR for a server that takes and gives token ids.
 
 What `parse_policy` returns is picklable and small: a Ray worker calls it to build the policy where it will play.
 Anything wrong with the name, the checkpoint or the server is said before any worker starts.
@@ -22,7 +23,7 @@ from ..rollout.tokenizer import Tokenizer, train_tokenizer
 from ..rollout.types import Message, Policy, Sampling
 from .errors import BadRequest
 
-FORMS = "oracle, noop, random, replay:ROLLOUT_ID, palestra:CHECKPOINT_DIR, openai:BASE_URL?model=NAME"
+FORMS = "oracle, noop, random, replay:ROLLOUT_ID, palestra:CHECKPOINT_DIR, openai:BASE_URL?model=NAME[&tokens=DIR]"
 COLDSTART = Path(__file__).resolve().parent.parent / "policy" / "checkpoints" / "coldstart"
 SETTINGS = "palestra.json"
 DEFAULT_CONTEXT = 2048
@@ -114,22 +115,40 @@ class CheckpointMaker:
 
 @dataclass(frozen=True)
 class OpenAIMaker:
-    """A model behind an OpenAI-compatible server; a key is read from OPENAI_API_KEY where the policy is built."""
+    """A model behind an OpenAI-compatible server; a key is read from OPENAI_API_KEY where the policy is built.
+
+    With `tokens`, a folder with the model's tokenizer and chat format, it plays in token ids: exact, with
+    log-probabilities. Without it speaks text, and nothing can be trained on its episodes.
+    """
 
     uri: str
     model: str
     sampling: Sampling
+    tokens: str = ""
+    show_tools: bool = True
+    context: int | None = None
     kind: str = "openai"
 
     @property
     def identity(self) -> str:
-        return f"openai:{self.uri}?model={self.model}"
+        named = f"openai:{self.uri}?model={self.model}"
+        return f"{named}&tokens={Path(self.tokens).name}" if self.tokens else named
 
     def __call__(self, sandboxes: Sandboxes | None) -> Policy:
-        from ..rollout.openai_chat import OpenAIChatPolicy, OpenAIServer
+        from ..rollout.engines.server import Server
 
-        server = OpenAIServer(self.uri, self.model, os.environ.get("OPENAI_API_KEY", ""))
-        return OpenAIChatPolicy(server, self.sampling)
+        server = Server(self.uri, self.model, os.environ.get("OPENAI_API_KEY", ""))
+        if not self.tokens:
+            from ..rollout.engines.openai_text import OpenAIChatPolicy
+
+            return OpenAIChatPolicy(server, self.sampling)
+        from ..rollout.engines.openai_tokens import OpenAITokensEngine
+        from ..rollout.hf_codec import codec_of
+        from ..rollout.players import UNBOUNDED, TokenPolicy
+
+        codec = codec_of(self.tokens, show_tools=self.show_tools)
+        engine = OpenAITokensEngine(server, codec.tokenizer.vocab_size)
+        return TokenPolicy(self.identity, engine, codec, self.sampling, self.context or UNBOUNDED)
 
 
 def parse_policy(
@@ -148,7 +167,7 @@ def parse_policy(
     if kind == "palestra" and rest:
         return open_checkpoint(Path(rest), sampling, context)
     if kind == "openai" and rest:
-        return _openai(spec, rest, sampling)
+        return _openai(spec, rest, sampling, context)
     raise BadRequest(f"policy {spec!r} is not one of {FORMS}")
 
 
@@ -214,14 +233,23 @@ def _replay(rollout_id: str, store: Store | None) -> ReplayMaker:
     return ReplayMaker(rollout_id, load_messages(store, rollout_id))
 
 
-def _openai(spec: str, rest: str, sampling: Sampling) -> OpenAIMaker:
+def _openai(spec: str, rest: str, sampling: Sampling, context: int | None) -> OpenAIMaker:
     parts = urlsplit(rest)
-    models = parse_qs(parts.query).get("model", [])
-    if parts.scheme not in ("http", "https") or not parts.netloc or len(models) != 1:
+    query = parse_qs(parts.query)
+    models, tokens = query.get("model", []), query.get("tokens", [])
+    if parts.scheme not in ("http", "https") or not parts.netloc or len(models) != 1 or len(tokens) > 1:
         raise BadRequest(
             f"policy {spec!r} is not openai:BASE_URL?model=NAME, for example openai:http://localhost:8000/v1?model=my-model"
         )
-    return OpenAIMaker(urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")).rstrip("/"), models[0], sampling)
+    uri = urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")).rstrip("/")
+    if not tokens:
+        return OpenAIMaker(uri, models[0], sampling)
+    from ..rollout.hf_codec import codec_of
+
+    folder = Path(tokens[0])
+    codec_of(folder)
+    show_tools, own_context = _settings(folder)
+    return OpenAIMaker(uri, models[0], sampling, str(folder.resolve()), show_tools, context or own_context)
 
 
 def check_server(policy: NamedPolicy) -> None:

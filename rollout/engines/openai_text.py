@@ -1,55 +1,33 @@
-"""A policy behind any OpenAI-compatible `/chat/completions` server (vLLM, SGLang, llama.cpp, hosted ones).
+"""A policy behind any OpenAI-compatible `/chat/completions` server, for those that give no token ids.
 
-It speaks messages and tool schemas, so no tokens and no log-probabilities are recorded: such episodes can be judged,
-read and replayed, but not trained on. `reasoning_content` (or `reasoning`) is sent back with each message, so that
-thinking stays in the context.
+It speaks messages and tool schemas: the server renders and tokenises them, anew in every turn, so what a turn's prompt
+was and whether it began with the tokens sampled before cannot be known. No tokens and no log-probabilities are
+recorded (a move's `completion` is None): such episodes can be judged, read and replayed, but not trained on.
+`reasoning_content` (or `reasoning`) is sent back with each message, so that thinking stays in the context.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
+from ...envs.types import Task, ToolSchema
+from ..errors import EngineError
+from ..types import Message, Move, Player, Sampling
+from .server import Client, Server
 
-from ..envs.types import Task, ToolSchema
-from .errors import EngineError
-from .types import Message, Move, Player, Sampling
-
-_RETRIED = {408, 409, 425, 429, 500, 502, 503, 504}
-
-
-@dataclass(frozen=True)
-class OpenAIServer:
-    """Where the server is and how patient to be. `base_url` ends before `/chat/completions`.
-
-    The wait between tries starts at `backoff` seconds and doubles; `timeout` bounds one request in seconds.
-    """
-
-    base_url: str
-    model: str
-    api_key: str = ""
-    tries: int = 4
-    backoff: float = 0.5
-    timeout: float = 300.0
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The authorisation, where there is a key."""
-        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+_PATH = "/chat/completions"
 
 
 class OpenAIChatPolicy:
     """Implements `rollout.types.Policy` over a server. Use from one event loop."""
 
-    def __init__(self, server: OpenAIServer, sampling: Sampling) -> None:
+    def __init__(self, server: Server, sampling: Sampling) -> None:
         self.id = f"openai:{server.base_url}?model={server.model}"
         self._server = server
         self._sampling = sampling
-        self._client = httpx.AsyncClient(headers=server.headers, timeout=server.timeout)
+        self._client = Client(server)
 
     def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
         """A player whose seed follows from the sampling's seed, the task and the sample number."""
@@ -59,6 +37,8 @@ class OpenAIChatPolicy:
             "top_p": self._sampling.top_p,
             "max_tokens": self._sampling.max_tokens,
         }
+        if self._sampling.top_k:  # not in OpenAI's own API, which refuses what it does not know
+            body["top_k"] = self._sampling.top_k
         if self._sampling.seed is not None:
             body["seed"] = zlib.crc32(f"{self._sampling.seed}/{task.id}/{sample}".encode()) & 0x7FFFFFFF
         if tools:
@@ -67,26 +47,12 @@ class OpenAIChatPolicy:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._client.close()
 
     async def complete(self, body: dict[str, Any]) -> dict[str, Any]:
-        """POST one request and return the first choice. EngineError after `tries`, or at once if it is refused."""
-        url = f"{self._server.base_url.rstrip('/')}/chat/completions"
-        problem = ""
-        for attempt in range(self._server.tries):
-            if attempt:
-                await asyncio.sleep(self._server.backoff * 2 ** (attempt - 1))
-            try:
-                response = await self._client.post(url, json=body)
-            except httpx.HTTPError as error:
-                problem = f"{type(error).__name__}: {error}"
-                continue
-            if response.status_code == 200:
-                return _first_choice(response, url)
-            problem = f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}"
-            if response.status_code not in _RETRIED:
-                raise EngineError(f"{url} refused the request: {problem}")
-        raise EngineError(f"{url} did not answer in {self._server.tries} tries: {problem}")
+        """POST one request and return the first choice. EngineError after all tries, or at once if it is refused."""
+        answer = await self._client.persist(lambda: self._client.send("POST", _PATH, body))
+        return _first_choice(answer, self._server.url(_PATH))
 
 
 class _ChatPlayer:
@@ -118,12 +84,12 @@ class _ChatPlayer:
         self._messages.append({"role": "user", "content": text})
 
 
-def _first_choice(response: httpx.Response, url: str) -> dict[str, Any]:
+def _first_choice(answer: bytes, url: str) -> dict[str, Any]:
     try:
-        choice = response.json()["choices"][0]
+        choice = json.loads(answer)["choices"][0]
         if not isinstance(choice["message"], dict):
             raise TypeError("message is not an object")
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise EngineError(f"{url} sent no chat completion: {type(error).__name__}: {error}") from error
     found: dict[str, Any] = choice
     return found
@@ -138,7 +104,10 @@ def _assistant(given: dict[str, Any], position: int) -> Message:
         "reasoning_content": _text(thought),
     }
     calls = []
-    for index, call in enumerate(given.get("tool_calls") or []):
+    given_calls = given.get("tool_calls") or []
+    if not isinstance(given_calls, list):
+        raise EngineError(f"the server sent tool calls that are no list: {str(given_calls)[:200]}")
+    for index, call in enumerate(given_calls):
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise EngineError(f"the server sent a tool call without a name: {str(call)[:200]}")

@@ -1,4 +1,4 @@
-"""The OpenAI-compatible policy against a small server of our own."""
+"""The policy that speaks text, against a small server of our own."""
 
 import asyncio
 import random
@@ -15,8 +15,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from palestra.envs.travel.environment import Travel
+from palestra.rollout.engines.openai_text import OpenAIChatPolicy
+from palestra.rollout.engines.server import Server
 from palestra.rollout.episode import run_episode
-from palestra.rollout.openai_chat import OpenAIChatPolicy, OpenAIServer
 from palestra.rollout.types import Episode, Sampling
 
 
@@ -41,7 +42,7 @@ def call(name: str, arguments: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[OpenAIServer]:
+def serving(script: Script) -> Iterator[Server]:
     app = FastAPI()
 
     @app.post("/v1/chat/completions")
@@ -55,13 +56,13 @@ def serving(script: Script) -> Iterator[OpenAIServer]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield OpenAIServer(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "tiny", backoff=0.0)
+            yield Server(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", "tiny", tries=4, backoff=0.0)
         finally:
             server.should_exit = True
             thread.join()
 
 
-def play(server: OpenAIServer, sample: int = 0) -> Episode:
+def play(server: Server, sample: int = 0) -> Episode:
     async def go() -> Episode:
         policy = OpenAIChatPolicy(server, Sampling(seed=1, max_tokens=64))
         try:
