@@ -23,7 +23,7 @@ from docker.models.images import Image
 from docker.types import Ulimit
 
 from palestra.infra.images.build import ensure_engine_image
-from palestra.infra.sandbox.types import DEFAULT_LIMITS
+from palestra.infra.sandbox.types import DEFAULT_LIMITS, WORK
 
 LABEL = "palestra.benchmark"
 IDLE = ["sleep", "infinity"]
@@ -90,7 +90,7 @@ class RawDocker:
 
     def _fork(self, command: list[str], wait: bool) -> float:
         assert self._tree is not None
-        _exec(self._tree, ["sh", "-c", f"echo {uuid.uuid4()} > /work/turn"])
+        _exec(self._tree, ["sh", "-c", f"echo {uuid.uuid4()} > {WORK}/turn"])
         began = time.perf_counter()
         image: Image = self._tree.commit(LABEL, uuid.uuid4().hex)
         container = self.client.containers.run(str(image.id), command, detach=True, read_only=True, **WALLS)
@@ -111,7 +111,7 @@ class RawDocker:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
         self._tree.put_archive("/work", packed.getvalue())
-        stream, _ = self._tree.get_archive("/work/file")
+        stream, _ = self._tree.get_archive(f"{WORK}/file")
         with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
             found = archive.extractfile("file")
             assert found is not None

@@ -33,7 +33,7 @@ class TestLinks:
     @pytest.mark.parametrize(
         "target",
         ["/etc/passwd", "/etc", "/", "/grade", "/grade/hidden", "/proc/self/root", "/proc/1/root", "/proc/self/fd/0",
-         "../..", "/dev/zero", "/work/real", "/work/missing", "self"],
+         "../..", "/dev/zero", f"{WORK}/real", f"{WORK}/missing", "self"],
     )  # fmt: skip
     def test_links_are_not_followed(self, box: Sandbox, target: str) -> None:
         box.write("/grade/hidden", b"secret")
@@ -47,8 +47,8 @@ class TestLinks:
 
     @pytest.mark.parametrize(
         "path",
-        ["..", "../etc/passwd", "a/../../etc", "/etc/passwd", "/", "//", "/proc/self/root/work", "/work/../grade",
-         "/work/./../etc", "/dev/shm/x", "/gradex", "/tmp/../etc/passwd", "/lease"],
+        ["..", "../etc/passwd", "a/../../etc", "/etc/passwd", "/", "//", "/proc/self/root/work", f"{WORK}/../grade",
+         f"{WORK}/./../etc", "/dev/shm/x", "/gradex", "/tmp/../etc/passwd", "/lease"],
     )  # fmt: skip
     def test_paths_outside(self, box: Sandbox, path: str) -> None:
         for operation in _operations(box):
@@ -254,7 +254,7 @@ class TestForks:
         with box.fork() as twin:
             assert len(twin.list()) == 501
             assert twin.exec(["perl", "-e", "chdir 'deep' or die $! for 1 .. 1500; exit !-e 'bottom'"]).ok
-            assert twin.exec("rm -rf /work/*").ok
+            assert twin.exec(f"rm -rf {WORK}/*").ok
         assert len(box.list()) == 501
 
     def test_full_disk(self, box: Sandbox) -> None:
@@ -265,7 +265,7 @@ class TestForks:
 
     def test_neither_sees_the_other(self, box: Sandbox, token: str, alive: Callable[[str], bool]) -> None:
         with box.fork() as twin:
-            box.exec(f"echo x >/dev/shm/{token}; echo x >/tmp/{token}; echo x >/work/{token}")
+            box.exec(f"echo x >/dev/shm/{token}; echo x >/tmp/{token}; echo x >{WORK}/{token}")
             box.write(f"/grade/{token}", b"x")
             assert not twin.exec(f"find / -name '{token}*' 2>/dev/null; cat /proc/sysvipc/* | grep -v key").stdout
             assert not twin.exec(f"find / -name '{token}*' 2>/dev/null", user="grader").stdout

@@ -123,7 +123,7 @@ class TestGrader:
         box.write("/grade/hidden", b"secret")
         attempts = """
         cat /grade/hidden; ls -R /grade; echo x >/grade/hidden; echo x >/grade/new; rm -rf /grade/hidden
-        chmod 777 /grade; mv /grade /work; ln /grade/hidden /work/hard; cp -a /grade /work/copy; rmdir /grade
+        chmod 777 /grade; mv /grade /work; cd; ln /grade/hidden hard; cp -a /grade copy; rmdir /grade
         for p in /proc/[0-9]*; do cat $p/root/grade/hidden $p/cwd/hidden; done; cd /grade && cat hidden
         ln -s /grade link; cat link/hidden
         """
@@ -178,7 +178,7 @@ SYSCALLS = {
     "fsopen": (430, 430, "p('tmpfs'), 0"),
     "move_mount": (429, 429, "-100, p('/work'), -100, p('/tmp'), 0"),
     "mount_setattr": (442, 442, "-100, p('/'), 0, c(pack('Q4', 0, 1, 0, 0)), 32"),
-    "mknodat": (259, 33, "-100, p('/work/disk'), 0060666, 0x800"),
+    "mknodat": (259, 33, "-100, p('disk'), 0060666, 0x800"),
     "open_by_handle_at": (304, 265, "-100, c(pack('LLQ', 8, 1, 2)), 0"),
     "ptrace attach": (101, 117, "16, 1, 0, 0"),
     "ptrace seize": (101, 117, "0x4206, 1, 0, 0"),
