@@ -6,9 +6,10 @@ A plugin that cannot be imported is reported by name and never takes the others 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import EntryPoint, entry_points
 
 from .environment import Environment
@@ -45,6 +46,11 @@ def environment_class(name: str) -> type[Environment]:
     """The environment class called `name`. PluginError says which there are, or why this one cannot be used."""
     if name in BUILTIN:
         return _builtin(BUILTIN[name])
+    return _installed(name, tuple(sys.path))
+
+
+@cache  # every episode asks, and looking reads the metadata of all packages on the path
+def _installed(name: str, _path: tuple[str, ...]) -> type[Environment]:
     for point in entry_points(group=GROUP):
         if point.name == name:
             return _plugin(point)
