@@ -15,7 +15,7 @@ DEEPEST = 64
 def read_json(text: str) -> Any:
     """Parse JSON (RFC 8259: no NaN, no number beyond a float). ValueError also where it nests too deep."""
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError(f"nested deeper than {DEEPEST} levels") from None
     level = [value]
@@ -60,3 +60,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{digits} is beyond what a number can hold")
     return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)  # `json.loads` would build one at every call

@@ -82,6 +82,7 @@ Here are the functions available in JSONSchema format:
 TOOLS_TAIL = "\n</functions>\n"
 RESPONSE_HEAD = "## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n"
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would build an encoder at every call
 _ANY_TOKEN = re.compile("(" + "|".join(map(re.escape, TOKENS)) + ")")
 
 
@@ -100,7 +101,7 @@ def is_thinking(thinking_mode: str) -> bool:
 def to_json(value: Any) -> str:
     """JSON as the grammar writes it, non-ASCII kept. Raises EncodingError for what JSON cannot hold."""
     try:
-        return json.dumps(value, ensure_ascii=False)
+        return _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise EncodingError(f"not representable as JSON ({error}): {shortened(value)}") from error
 

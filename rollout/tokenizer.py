@@ -12,8 +12,8 @@ their attributes, JSON keys) may become one token.
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ PAD = "<｜▁pad▁｜>"
 SPECIAL_TOKENS = (BOS, EOS, PAD, USER, ASSISTANT, THINK, THINK_END, DSML)
 FILE_NAME = "tokenizer.json"
 
+_REMEMBERED, _REMEMBERED_LENGTH = 256, 16_384  # texts and their characters: at most some 40 MB
 HALF_CHARACTER = "\udcff"
 _HALVES = "palestra.half-characters"
 
@@ -61,6 +62,9 @@ class Tokenizer:
     def __init__(self, backend: Any) -> None:
         self._backend = backend
 
+    def __reduce__(self) -> tuple[type["Tokenizer"], tuple[Any]]:
+        return Tokenizer, (self._backend,)
+
     @classmethod
     def from_file(cls, path: str | Path) -> "Tokenizer":
         """Read a `tokenizer.json`. Raises TokenizerError if it is missing or malformed."""
@@ -92,7 +96,7 @@ class Tokenizer:
 
         Lone surrogates, which UTF-8 cannot hold, become U+FFFD.
         """
-        ids: list[int] = self._backend.encode(_encodable(text), add_special_tokens=False).ids
+        ids: list[int] = _ids(self._backend, text)
         return ids
 
     def encode_pieces(self, pieces: Iterable[str]) -> list[int]:
@@ -113,7 +117,7 @@ class Tokenizer:
 
         Raises TokenizerError for an id outside the vocabulary.
         """
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
+        return self._bytes(ids).decode("utf-8", "replace")
 
     def decode_pieces(self, ids: Sequence[int]) -> Pieces:
         """`decode`, cut at the grammar's special tokens, which are of type `Token`.
@@ -122,11 +126,14 @@ class Tokenizer:
         Raises TokenizerError for an id outside the vocabulary.
         """
         pieces: Pieces = []
-        for is_token, group in groupby(ids, self._grammar_tokens.__contains__):
-            if is_token:
-                pieces += map(self._grammar_tokens.__getitem__, group)
-            else:
-                pieces.append(b"".join(map(self.token_bytes, group)).decode("utf-8", _HALVES))
+        start, tokens = 0, self._grammar_tokens
+        for place in [index for index, token in enumerate(ids) if token in tokens]:
+            if start < place:
+                pieces.append(self._bytes(ids[start:place]).decode("utf-8", _HALVES))
+            pieces.append(tokens[ids[place]])
+            start = place + 1
+        if start < len(ids):
+            pieces.append(self._bytes(ids[start:]).decode("utf-8", _HALVES))
         return pieces
 
     def token_bytes(self, token_id: int) -> bytes:
@@ -135,6 +142,13 @@ class Tokenizer:
             return self._bytes_of[token_id]
         except KeyError:
             raise TokenizerError(f"token id {token_id} is outside the vocabulary of {self.vocab_size}") from None
+
+    def _bytes(self, ids: Iterable[int]) -> bytes:
+        try:
+            return b"".join(map(self._bytes_of.__getitem__, ids))
+        except KeyError as unknown:
+            self.token_bytes(unknown.args[0])
+            raise AssertionError from unknown
 
     def token_id(self, token: str) -> int:
         """The id of a token by name. Raises TokenizerError if the vocabulary has none."""
@@ -180,9 +194,16 @@ class Tokenizer:
     def dsml_id(self) -> int:
         return self.token_id(DSML)
 
-    def _encode_plain(self, text: str) -> list[int]:
-        ids: list[int] = self._plain_backend.encode(_encodable(text), add_special_tokens=False).ids
-        return ids
+    def _encode_plain(self, text: str) -> Sequence[int]:
+        return self._remembered(text) if len(text) <= _REMEMBERED_LENGTH else self._encode_anew(text)
+
+    def _encode_anew(self, text: str) -> tuple[int, ...]:
+        return tuple(_ids(self._plain_backend, text))
+
+    @cached_property
+    def _remembered(self) -> Callable[[str], tuple[int, ...]]:
+        """The grammar's own markup, and the tools of an environment, recur in every episode."""
+        return lru_cache(_REMEMBERED)(self._encode_anew)
 
     @cached_property
     def _plain_backend(self) -> Any:
@@ -205,6 +226,12 @@ class Tokenizer:
         vocabulary: dict[str, int] = self._backend.get_vocab(with_added_tokens=False)
         spelled = {i: _spelled_bytes(token) for token, i in vocabulary.items() if i not in added}
         return spelled | added
+
+
+def _ids(backend: Any, text: str) -> list[int]:
+    """Of one text; as a batch, for only a batch can be encoded without the places of its tokens in the text."""
+    ids: list[int] = backend.encode_batch_fast([_encodable(text)], add_special_tokens=False)[0].ids
+    return ids
 
 
 def _encodable(text: str) -> str:
