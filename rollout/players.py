@@ -38,6 +38,7 @@ class TokenPlayer:
         self._tokens: list[int] = []
         self._pending = codec.prompt(self._head, self._tools)
         self._segment, self._rewrites = 0, 0
+        self._routed = 0  # positions of this segment whose expert choices are known
         self._summarising = False
 
     async def act(self) -> Move:
@@ -57,6 +58,8 @@ class TokenPlayer:
         completion = await self._engine.generate(self._tokens, self._turn_sampling(budget))
         _check(completion)
         self._tokens += completion.tokens
+        if completion.experts is not None:
+            self._routed += len(completion.experts)
         return self._read(rendered, completion)
 
     def observe(self, results: list[str]) -> None:
@@ -153,12 +156,14 @@ class TokenPlayer:
             self._pending = prompt[known:]
         else:
             self._tokens, self._pending = [], prompt
-            self._segment += 1
+            self._segment, self._routed = self._segment + 1, 0
 
     def _turn_sampling(self, budget: int) -> Sampling:
         seed = self._sampling.seed
         turn_seed = None if seed is None else seed + 7919 * len(self._tokens) + 104729 * self._segment
-        return replace(self._sampling, max_tokens=budget, stop=self._codec.stop, seed=turn_seed)
+        return replace(
+            self._sampling, max_tokens=budget, stop=self._codec.stop, seed=turn_seed, experts_from=self._routed
+        )
 
 
 def _said(message: Message | None) -> object:
@@ -177,7 +182,7 @@ def _check(completion: Completion) -> None:
         raise EngineError(
             f"the engine returned {len(completion.tokens)} tokens with {len(completion.logprobs)} log-probabilities"
         )
-    if not all(math.isfinite(logprob) for logprob in completion.logprobs):
+    if not math.isfinite(sum(completion.logprobs)):  # one that is not finite makes the sum so
         raise EngineError("the engine returned a log-probability that is not finite")
 
 

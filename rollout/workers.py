@@ -97,13 +97,18 @@ class RolloutWorker:
             raise EngineError(f"policy {self._policy.id!r} has no weights to load")
         engine.load_weights(state, version)
 
-    async def run(self, items: list[tuple[int, Item]], parent: Mapping[str, str]) -> AsyncIterator[tuple[int, Episode]]:
-        """Play the numbered items concurrently; episodes come with their numbers, in the order they finish."""
+    async def run(
+        self, items: list[tuple[int, Item]], parent: Mapping[str, str]
+    ) -> AsyncIterator[list[tuple[int, Episode]]]:
+        """Play the numbered items concurrently; episodes come with their numbers as soon as they finish, and together
+        where several did since the last.
+        """
         with tracing.carried(parent):
-            running = [asyncio.ensure_future(self._play(number, item)) for number, item in items]
+            running = {asyncio.ensure_future(self._play(number, item)) for number, item in items}
         try:
-            for finished in asyncio.as_completed(running):
-                yield await finished
+            while running:
+                finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                yield [task.result() for task in finished]
         finally:  # cancelled by the pool, or one of them raised: leave nothing running
             for task in running:
                 task.cancel()
@@ -286,10 +291,10 @@ class RolloutPool:
             self._replace(slot, error)
 
     def _receive(self, stream: Any, streams: dict[Any, _Slot], backlog: Backlog) -> Iterator[Episode]:
-        """The stream's next episode, unless it is played again; a worker that died or fell ill is replaced."""
+        """The stream's next episodes, less those that are played again; a worker that died or fell ill is replaced."""
         slot = streams[stream]
         try:
-            number, episode = ray.get(next(stream))
+            finished = ray.get(next(stream))
         except StopIteration:
             del streams[stream]
             yield from backlog.lose(self._drop(slot), "it ended without an episode")
@@ -302,12 +307,13 @@ class RolloutPool:
                 self._replace(slot, error)
             yield from backlog.lose(self._drop(slot), str(error).strip())
             return
-        self._judge_engine(slot, episode)
-        final = backlog.settle(slot.work.pop(number), episode)
-        if final is None:
-            self._meter.retried[episode.outcome] += 1
-        else:
-            yield final
+        for number, episode in finished:
+            self._judge_engine(slot, episode)
+            final = backlog.settle(slot.work.pop(number), episode)
+            if final is None:
+                self._meter.retried[episode.outcome] += 1
+            else:
+                yield final
 
     def _drop(self, slot: _Slot) -> list[Work]:
         left, slot.work = list(slot.work.values()), {}
