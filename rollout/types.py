@@ -12,10 +12,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from ..envs.types import Answer, Task, ToolSchema
 from ..verifiers.types import Verdict
 
 Message = dict[str, Any]
+Kept = tuple[tuple[int, ...] | None, ...]
+Experts = npt.NDArray[np.integer[Any]]
 FinishReason = Literal["stop", "length", "cancelled"]
 Outcome = Literal[
     "answered",  # the agent gave a final message
@@ -34,16 +39,22 @@ Outcome = Literal[
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample. `temperature` 0 is greedy; `top_p` 1 and `top_k` 0 mean no truncation; `max_tokens` counts new
-    tokens.
+    """How to sample. `temperature` 0 is greedy; `top_p` 1, `top_k` 0 and `min_p` 0 mean no truncation; `max_tokens`
+    counts new tokens. Sampling ends after a token of `stop`, or once the new tokens end with one of `stop_sequences`.
+
+    `experts_from` asks for the expert choices of the request's positions from this one on (None: none); an engine that
+    does not record them ignores it.
     """
 
     temperature: float = 1.0
     top_p: float = 0.95
     top_k: int = 0
+    min_p: float = 0.0
     max_tokens: int = 256
     seed: int | None = None
     stop: tuple[int, ...] = ()
+    stop_sequences: tuple[tuple[int, ...], ...] = ()
+    experts_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,16 +63,19 @@ class Completion:
     distribution
     (temperature and truncation applied, so that they are the probabilities of what was really drawn), and why it ended.
 
-    `experts` holds the expert choices per token [layers][tokens][k] and `kept` the sizes-variable truncation masks
-    (ids per token), where the engine records them; `version` is the policy version that sampled.
+    `kept` holds, for each token, the ids that truncation left (None: all of them), and `experts` the expert choices
+    [positions, mixture-of-experts layers, experts per token] of the request's positions from `Sampling.experts_from` up
+    to the last but one token (the last was never computed), where the engine records them. `version` is the policy
+    version that sampled the first token, `versions` that of each token where weights changed on the way.
     """
 
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: FinishReason
     version: int = 0
-    experts: Any = None
-    kept: Any = None
+    versions: tuple[int, ...] | None = None
+    kept: Kept | None = None
+    experts: Experts | None = None
 
 
 @dataclass(frozen=True)
@@ -154,11 +168,17 @@ class Turn:
 class Trajectory:
     """The tokens of one segment in order; `mask` is 1 where a token was sampled by the policy, `logprobs` is 0
     elsewhere.
+
+    `kept` and `versions` have one entry per sampled token (None: nothing was truncated; not known), `experts` one row
+    per position except the last (None: not recorded for all of them).
     """
 
     tokens: tuple[int, ...]
     mask: tuple[int, ...]
     logprobs: tuple[float, ...]
+    kept: Kept | None = None
+    versions: tuple[int, ...] | None = None
+    experts: Experts | None = None
 
 
 @dataclass(frozen=True)
@@ -189,12 +209,35 @@ def _trajectory(turns: Sequence[Turn]) -> Trajectory:
     tokens: list[int] = []
     mask: list[int] = []
     logprobs: list[float] = []
+    completions: list[Completion] = []
     for turn in turns:
         tokens += turn.move.prompt_tokens
         mask += [0] * len(turn.move.prompt_tokens)
         logprobs += [0.0] * len(turn.move.prompt_tokens)
         if turn.move.completion is not None:
+            completions.append(turn.move.completion)
             tokens += turn.move.completion.tokens
             mask += [1] * len(turn.move.completion.tokens)
             logprobs += turn.move.completion.logprobs
-    return Trajectory(tuple(tokens), tuple(mask), tuple(logprobs))
+    return Trajectory(
+        tuple(tokens),
+        tuple(mask),
+        tuple(logprobs),
+        kept=_kept(completions),
+        versions=tuple(version for one in completions for version in one.versions or (one.version,) * len(one.tokens)),
+        experts=_experts(completions, len(tokens) - 1),
+    )
+
+
+def _kept(completions: Sequence[Completion]) -> Kept | None:
+    if all(one.kept is None for one in completions):
+        return None
+    return tuple(ids for one in completions for ids in (one.kept or (None,) * len(one.tokens)))
+
+
+def _experts(completions: Sequence[Completion], positions: int) -> Experts | None:
+    """The choices of all positions; None unless each is there once, as where a turn was played by another engine."""
+    known = [one.experts for one in completions if one.experts is not None]
+    if not known or sum(map(len, known)) != positions:
+        return None
+    return np.concatenate(known)
