@@ -24,9 +24,8 @@ class Environment(ABC):
 
     One instance serves one episode: `start(task)` puts the task's world into `self.world`, tools read and change it,
     `finish` hands it over to `verify`. Subclasses set `id` and `version`, and write `propose`, `solve`, `verify` and
-    at least one
-    `@tool`. An environment that runs commands sets `image` to the sandbox image it needs and leases from
-    `self.sandboxes`.
+    at least one `@tool` (or say `toolless = True`, where thinking alone answers). An environment that runs commands
+    sets `image` to the sandbox image it needs and leases from `self.sandboxes`.
     """
 
     id: ClassVar[str]
@@ -34,6 +33,7 @@ class Environment(ABC):
     system: ClassVar[str] = ""
     image: ClassVar[str | None] = None
     levels: ClassVar[range] = range(1, 2)
+    toolless: ClassVar[bool] = False
     toolset: ClassVar[dict[str, Tool]] = {}
 
     world: World

@@ -20,6 +20,7 @@ BUILTIN = {
     "travel": ".travel.environment:Travel",
     "bugfix": ".bugfix.environment:BugFix",
     "search": ".search.environment:Search",
+    "reasoning": ".reasoning.environment:Reasoning",
 }
 
 
@@ -88,6 +89,9 @@ def _plugin(point: EntryPoint) -> type[Environment]:
         raise PluginError(
             f"environment {point.name!r} ({point.value}) says id = {getattr(cls, 'id', None)!r}: make them equal"
         )
-    if not cls.toolset:
-        raise PluginError(f"environment {point.name!r} has no tools: mark at least one method with @tool")
+    if not (cls.toolset or cls.toolless):
+        raise PluginError(
+            f"environment {point.name!r} has no tools: mark at least one method with @tool, or say toolless = True "
+            "where thinking alone answers"
+        )
     return cls
