@@ -1,4 +1,4 @@
-"""Steps over Ray: a pool that sends whole episodes, beside actors that are called once per step."""
+"""Steps over Ray: pools that send whole episodes home, beside actors that are called once per step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from _rollout_world import Echo, echo_policy, installed
+from _rollout_world import Echo, echo_policy, installed, spoken_echo_policy
 
 from palestra.envs.types import ToolCall
 from palestra.rollout.cluster import connect
@@ -37,19 +37,21 @@ class Stepper:
 
 @dataclass
 class Cluster:
-    """Both sides on one local Ray, with as many processes each."""
+    """All sides on one local Ray, with as many processes each: `spoken` plays messages, `sampled` token ids."""
 
-    pool: RolloutPool
+    spoken: RolloutPool
+    sampled: RolloutPool
     actors: list[Any]
 
     def __post_init__(self) -> None:
         self._rng = random.Random(0)
 
-    def episodes(self, count: int) -> float:
-        """Steps per second of `count` episodes by the pool: sampled, parsed, called, verified and brought home."""
+    def episodes(self, pool: RolloutPool, count: int) -> float:
+        """Steps per second of `count` episodes by a pool: every call validated and made, the answer verified, and the
+        whole episode brought home; by `sampled` also parsed from ids, and every result tokenised."""
         items = [(Echo().propose(self._rng, STEPS), 0) for _ in range(count)]
         began = time.perf_counter()
-        for episode in self.pool.run(items):
+        for episode in pool.run(items):
             assert episode.verdict.passed
             assert len(episode.turns) == STEPS + 1
         return count * STEPS / (time.perf_counter() - began)
@@ -70,12 +72,13 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """A local Ray that ends with the block."""
     with installed():
-        connect(cpus=2 * WORKERS)
+        connect(cpus=3 * WORKERS)
         config = PoolConfig(workers=WORKERS, chunk=CHUNK, budget=Budget(turns=STEPS + 1))
-        pool = RolloutPool(echo_policy, config)
+        pools = [RolloutPool(policy, config) for policy in (spoken_echo_policy, echo_policy)]
         actor = ray.remote(Stepper).options(num_cpus=1)
         try:
-            yield Cluster(pool, [actor.remote(FLIGHT) for _ in range(WORKERS)])
+            yield Cluster(*pools, [actor.remote(FLIGHT) for _ in range(WORKERS)])
         finally:
-            pool.close()
+            for pool in pools:
+                pool.close()
             ray.shutdown()

@@ -22,7 +22,7 @@ from palestra.envs.types import Answer, Task, ToolSchema, World
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.rollout.codec import DeepseekCodec, assistant_message
 from palestra.rollout.episode import Budget, run_episode
-from palestra.rollout.players import ScriptedEngine, TokenPolicy
+from palestra.rollout.players import ScriptedEngine, SpokenPolicy, TokenPolicy
 from palestra.rollout.tokenizer import train_tokenizer
 from palestra.rollout.types import Message, Player, Policy, Sampling
 from palestra.verifiers.checks import all_of, check
@@ -123,6 +123,13 @@ def echo_policy(sandboxes: Sandboxes | None = None, said: str = "hello") -> Poli
     call = codec().assistant(assistant_message("I say it.", calls=[("echo", {"message": said})]))
     last = codec().assistant(assistant_message("It came back.", "hello"))
     return Written(lambda task: [call] * task.level + [last])
+
+
+def spoken_echo_policy(sandboxes: Sandboxes | None = None) -> Policy:
+    """The same agent without tokens: its messages as they are, each call with a text of its own."""
+    calls = [assistant_message("I say it.", calls=[("echo", {"message": f"hello {step}"})]) for step in range(64)]
+    last = assistant_message("It came back.", "hello")
+    return SpokenPolicy("spoken", lambda task, sample: [*calls[: task.level], last])
 
 
 async def play_echo(policy: Policy, steps: int) -> None:

@@ -15,8 +15,10 @@ turns, medians count. What each side does, and what stands between it and the ma
 * `steps`: openenv's echo server, a process of its own on loopback without further isolation, stepped by one client,
   beside the call of an environment in this process: typed action in, validated, typed observation out. And the same
   step as a whole turn of an episode, in tokens: openenv has nothing of the kind.
-* `ray`: episodes of 16 steps on two workers, whole turns in tokens, beside two actors with a call per step that speak
-  no tokens: one environment each, and 64 each, in flight together.
+* `ray`: episodes of 16 steps on two workers, played from messages, each step validated and called, each answer
+  verified, each episode brought home; beside two actors that hold the same environments and are called once per step:
+  one environment each, and 64 each, in flight together. And the same episodes as whole turns in tokens, which the
+  actors have nothing of.
 * `overhead`: CPU time per turn beyond engine and tool, with a profile.
 * `encode`: `benchmarks/encoding.py`, at fewer rounds. `parser`: what `benchmarks/parsing.py` found last.
 
@@ -51,6 +53,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from palestra.envs.types import Task, ToolCall
 from palestra.rollout.episode import run_episode
 from palestra.rollout.types import Policy
+from palestra.rollout.workers import RolloutPool
 
 CONCURRENCY = 128
 FLOOR_SECONDS, GOAL_SECONDS = 1e-3, 2e-4
@@ -68,12 +71,13 @@ class Scale:
     programs: int = 128
     steps: int = 20_000
     served: int = 5_000
-    pooled: int = 640
+    spoken: int = 4_096
+    sampled: int = 640
     called: int = 1_000
     encodings: int = 3
 
 
-QUICK = Scale(2, 1, 256, 64, 8, 4_000, 1_000, 128, 200, 1)
+QUICK = Scale(2, 1, 256, 64, 8, 4_000, 1_000, 1_024, 128, 200, 1)
 
 
 @dataclass
@@ -162,17 +166,18 @@ async def over_ray(bench: Bench) -> None:
     """Environments on other processes."""
     with cluster() as both:
 
-        async def pooled() -> float:
-            return await asyncio.to_thread(both.episodes, bench.scale.pooled)
+        def pool(name: str, one: RolloutPool, count: int) -> Side:
+            return Side(name, partial(asyncio.to_thread, both.episodes, one, count), "/s")
 
-        ours = Side("pool", pooled, "/s")
-        plain = Side("one call per step", partial(both.calls, bench.scale.called, 1), "/s")
-        crowd = Side(
-            "one call per step, 64 at once", partial(both.calls, bench.scale.called // FLIGHT + 10, FLIGHT), "/s"
-        )
-        await bench.compare("steps over Ray", [ours, plain, crowd], bench.scale.rounds)
-    bench.rows.append(judged("environment steps over Ray, two processes", ours, plain, 10, 25))
-    bench.rows.append(judged("the same, 64 environments in flight per actor", ours, crowd))
+        scale = bench.scale
+        spoken = pool("pool", both.spoken, scale.spoken)
+        sampled = pool("pool, whole turns", both.sampled, scale.sampled)
+        plain = Side("one call per step", partial(both.calls, scale.called, 1), "/s")
+        crowd = Side("one call per step, 64 at once", partial(both.calls, scale.called // FLIGHT + 10, FLIGHT), "/s")
+        await bench.compare("steps over Ray", [spoken, plain, crowd, sampled], scale.rounds)
+    bench.rows.append(judged("environment steps over Ray, two processes", spoken, plain, 10, 25))
+    bench.rows.append(judged("the same, 64 environments in flight per actor", spoken, crowd))
+    bench.rows.append(judged("the same as whole turns of episodes, in tokens", sampled, plain))
 
 
 async def overhead(bench: Bench) -> None:

@@ -96,9 +96,8 @@ def call_tool(tools: dict[str, Tool], owner: object, call: ToolCall) -> tuple[To
         checked = known.arguments.model_validate(call.arguments)
     except ValidationError as error:
         return ToolResult(text=f"Error: {call.name}: {_explain(error, known.schema)}", ok=False), None
-    values = {name: getattr(checked, name) for name in type(checked).model_fields}
     try:
-        value = getattr(owner, call.name)(**values)
+        value = getattr(owner, call.name)(**vars(checked))
     except (ToolError, ValueError) as error:
         return ToolResult(text=f"Error: {error}", ok=False), None
     return ToolResult(text=render(value), submitted=known.schema.submits), value

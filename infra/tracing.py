@@ -19,7 +19,7 @@ import importlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 EXPORTER = "OTEL_TRACES_EXPORTER"
 _OTLP = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 _tracer = trace.get_tracer("palestra")
-_measured: ContextVar[dict[str, float] | None] = ContextVar("palestra_measured", default=None)
+_measured: ContextVar[_Sums | None] = ContextVar("palestra_measured", default=None)
 
 Attribute = str | bool | int | float | None
 
@@ -50,34 +50,46 @@ def is_recording() -> bool:
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
+class _Sums(dict[str, float]):
+    """Seconds by name. Whether anything is recorded is found out once, for asking costs more than a span."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recording = is_recording()
+
+
 class span:
     """A span around a block, the child of the one around it; an exception that leaves the block is recorded there."""
 
-    __slots__ = ("_attributes", "_began", "_name", "_span", "_token")
+    __slots__ = ("_attributes", "_began", "_name", "_span", "_sums", "_token")
 
     def __init__(self, name: str, **attributes: Attribute) -> None:
         self._name, self._attributes = name, attributes
         self._span: trace.Span | None = None
 
     def __enter__(self) -> Self:
-        if is_recording():
+        self._sums = _measured.get()
+        if is_recording() if self._sums is None else self._sums.recording:
             self._span = _tracer.start_span(self._name)
-            self._token = context.attach(trace.set_span_in_context(self._span))
+            self._token = self._attach(self._span)
             self.set(**self._attributes)
         self._began = perf_counter()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         seconds = perf_counter() - self._began
-        sums = _measured.get()
-        if sums is not None:
-            sums[self._name] = sums.get(self._name, 0.0) + seconds
+        if self._sums is not None:
+            self._sums[self._name] = self._sums.get(self._name, 0.0) + seconds
         if self._span is not None:
-            if error is not None:
+            if error is not None and not isinstance(error, GeneratorExit):
                 self.fail(error)
             self._span.set_attribute("palestra.seconds", seconds)
             self._span.end()
-            context.detach(self._token)
+            if self._token is not None:
+                context.detach(self._token)
+
+    def _attach(self, own: trace.Span) -> Token[context.Context] | None:
+        return context.attach(trace.set_span_in_context(own))
 
     def set(self, **attributes: Attribute) -> None:
         """Attributes, each with `palestra.` before its name; None is left out."""
@@ -97,11 +109,21 @@ class span:
         self._span.set_status(trace.Status(trace.StatusCode.ERROR, problem[:500]))
 
 
+class side_span(span):
+    """A span that is not the parent of what happens within its block: for generators, whose consumers have spans of
+    their own. One that its consumer leaves has not failed."""
+
+    __slots__ = ()
+
+    def _attach(self, own: trace.Span) -> None:
+        return None
+
+
 @contextmanager
 def measured() -> Iterator[dict[str, float]]:
     """Seconds by the names of the spans that end within the block, its threads included; spans of an inner block count
-    there alone."""
-    sums: dict[str, float] = {}
+    there alone. A tracer provider that comes within the block is seen after it."""
+    sums = _Sums()
     token = _measured.set(sums)
     try:
         yield sums

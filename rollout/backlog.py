@@ -1,13 +1,12 @@
-"""What is left to play: items handed out in chunks, and again where an episode came back invalid or its worker died."""
+"""What is left to play: items for workers, and again where an episode came back invalid or its worker died."""
 
 from __future__ import annotations
 
 import heapq
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from ..envs.types import Task
 from ..verifiers.types import Verdict
@@ -55,12 +54,15 @@ class RetryConfig:
 
 @dataclass
 class Work:
-    """An item and what has become of it: `attempts` that came back invalid, `deaths` of workers that had it."""
+    """An item and what has become of it: `attempts` that came back invalid, `deaths` of workers that had it, and when
+    it was handed out last.
+    """
 
     number: int
     item: Item
     attempts: int = 0
     deaths: int = 0
+    began: float = 0.0
 
 
 @dataclass(order=True)
@@ -97,14 +99,26 @@ class Backlog:
         """Seconds until the next of them is due; None where there is none."""
         return max(0.0, self._again[0].at - self._clock()) if self._again else None
 
-    def take(self) -> list[Work]:
-        """The next chunk: what is due again first. Empty where nothing can be played now."""
+    def take(self, beside: Collection[Work] = ()) -> list[Work]:
+        """What fills a worker up to a chunk that is at work `beside`: what is due again first, else new items.
+
+        Empty where nothing can be played there now: what is at its last life is alone in its worker.
+        """
+        room = self._chunk - len(beside)
+        if any(map(self._is_last_life, beside)):
+            return []
         chunk: list[Work] = []
-        while self.seconds() == 0.0 and len(chunk) < self._chunk:
+        while self.seconds() == 0.0 and len(chunk) < room:
             if self._is_last_life(self._again[0].work):
-                return chunk or [heapq.heappop(self._again).work]
+                if not chunk and not beside:
+                    chunk.append(heapq.heappop(self._again).work)
+                break
             chunk.append(heapq.heappop(self._again).work)
-        return chunk or self._draw()
+        else:
+            chunk += self._draw(room - len(chunk))
+        for work in chunk:
+            work.began = self._clock()
+        return chunk
 
     def settle(self, work: Work, episode: Episode) -> Episode | None:
         """The final episode of `work`, which says how often it was tried; None where it is played again."""
@@ -132,12 +146,10 @@ class Backlog:
             metrics = {"attempts": float(work.attempts + work.deaths)}
             yield Episode(*work.item, "", "engine_failed", verdict, error=f"{note}\n{problem}", metrics=metrics)
 
-    def _draw(self) -> list[Work]:
-        if self._next is None:
-            return []
-        chunk = [self._next, *islice(self._new, self._chunk - 1)]
-        self._next = next(self._new, None)
-        return chunk
+    def _draw(self, room: int) -> Iterator[Work]:
+        while self._next is not None and room > 0:
+            yield self._next
+            self._next, room = next(self._new, None), room - 1
 
     def _is_last_life(self, work: Work) -> bool:
         return 0 < work.deaths == self._retry.lives - 1

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.client import ray as client
 
 from .errors import RolloutError
 
@@ -25,6 +26,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 CONNECT_SECONDS = 20.0
 GONE_SECONDS = 10.0
 _REFUSED = "InvalidAuthToken"
+_REPEAT = "start a cluster (`ray start --head`, or leave out --ray) and repeat the same command, which goes on"
 _PROBE = "import logging, sys, ray; ray.init(sys.argv[1], logging_level=logging.ERROR, log_to_driver=False)"
 
 
@@ -37,16 +39,16 @@ class ClusterTooSmall(RolloutError):
 
 
 def connect(address: str | None = None, cpus: int | None = None, seconds: float = CONNECT_SECONDS) -> None:
-    """Connect once per process; later calls keep the first connection. Raises ClusterUnavailable, for a cluster by its
-    address after `seconds` at most.
+    """Connect once per process; later calls keep the first connection. `ray://HOST:PORT` connects through a Ray Client
+    server, from machines that are no part of the cluster. Raises ClusterUnavailable, for a cluster by its address after
+    `seconds` at most.
     """
     if ray.is_initialized():
         return
     try:
         if address:
-            if address.startswith("ray://"):
-                raise ConnectionError("Ray Client, which ray:// means, cannot stream: give the head's HOST:PORT")
-            _probe(address, seconds)
+            if not address.startswith("ray://"):  # Ray Client gives up by itself
+                _probe(address, seconds)
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init(
@@ -139,8 +141,11 @@ def check_places(workers: int, demand: Mapping[str, float]) -> None:
 def check_alive(since: float | None) -> float | None:
     """The moment since which the cluster's head does not answer, None while it does; call it again with that.
 
-    Raises ClusterUnavailable after GONE_SECONDS.
+    Raises ClusterUnavailable after GONE_SECONDS. Through Ray Client, which watches its connection itself, see
+    `watched`.
     """
+    if _is_client():
+        return None
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
@@ -148,11 +153,34 @@ def check_alive(since: float | None) -> float | None:
         now = time.monotonic()
         if since is not None and now - since >= GONE_SECONDS:
             raise ClusterUnavailable(
-                f"the head of the Ray cluster at {host}:{port} is gone ({error}): what was finished is kept; "
-                "start a cluster (`ray start --head`, or leave out --ray) and repeat the same command, which goes on"
+                f"the head of the Ray cluster at {host}:{port} is gone ({error}): what was finished is kept; {_REPEAT}"
             ) from error
         return since or now
     return None
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """ClusterUnavailable where what is done here failed because the cluster is gone: Ray itself then raises many
+    things, Ray Client once it gave its connection up.
+    """
+    through_client = _is_client()
+    try:
+        yield
+    except Exception as error:
+        if through_client and not _is_client():
+            raise ClusterUnavailable(
+                f"the connection to the Ray cluster is lost ({error}): what was finished is kept; {_REPEAT}"
+            ) from error
+        silent = None
+        while isinstance(error, OSError) and (silent := check_alive(silent)) is not None:
+            time.sleep(1.0)
+        raise
+
+
+def _is_client() -> bool:
+    """Whether this process is connected through Ray Client, and has not given that up."""
+    return bool(client.is_connected())  # type: ignore[no-untyped-call]
 
 
 def _fit(has: Mapping[str, float], demand: Mapping[str, float]) -> int:

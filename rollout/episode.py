@@ -20,6 +20,7 @@ from ..infra.sandbox.types import SandboxError
 from ..infra.tracing import Wrapper, measured, span
 from ..verifiers.types import Validity, Verdict
 from .answers import read_answer, read_json
+from .deadline import Deadline, DeadlineOver
 from .errors import EngineError
 from .telemetry import call_tool, episode_span, next_move, seconds_by_kind
 from .types import Episode, Message, Move, Outcome, Player, Policy, Turn
@@ -99,7 +100,7 @@ class _Run:
         self.error = ""
         self.broken = False
         self.calls = self.sampled = 0
-        self.deadline = asyncio.get_running_loop().time() + self.budget.seconds
+        self.deadline = Deadline(self.budget.seconds)
 
     def fail(self, broken: _Broken) -> None:
         """Write a failure down. The first is what ended the episode; a later one only adds its traceback."""
@@ -140,6 +141,7 @@ class _Run:
 
     async def close(self) -> None:
         """Close the environment; a failure of that is written down and raises nothing."""
+        self.deadline.close()
         try:
             await self.guard("env_failed", self.env.close)
         except _Broken as broken:
@@ -166,16 +168,12 @@ class _Run:
 
     async def act(self, player: Player) -> Move:
         """The player's move, within the seconds that are left."""
-        over = TimeoutError(f"the episode's {self.budget.seconds:g} seconds were over before it ended")
-        if asyncio.get_running_loop().time() >= self.deadline:
-            raise _Broken("timeout", "invalid_infra") from over
-        late = asyncio.timeout_at(self.deadline)
         try:
-            async with late:
-                return await next_move(player)
+            return await self.deadline.wait(next_move, player)
+        except DeadlineOver:
+            over = TimeoutError(f"the episode's {self.budget.seconds:g} seconds were over before it ended")
+            raise _Broken("timeout", "invalid_infra") from over
         except Exception as error:
-            if late.expired():
-                raise _Broken("timeout", "invalid_infra") from over
             raise _Broken(*_classify(error, "engine_failed")) from error
 
     async def react(self, player: Player, move: Move, results: list[str]) -> bool:
@@ -235,10 +233,15 @@ class _Run:
             except Exception as error:  # returned, not raised: asyncio cannot carry StopIteration out of a thread
                 return None, error
 
-        value, failure = attempt() if self.env.image is None else await _in_thread(attempt)
-        if failure is not None:
-            raise _Broken(*_classify(failure, outcome)) from failure
-        return cast(T, value)
+        try:
+            if self.env.image is None:
+                return function(*args, **kwargs)
+            value, failure = await _in_thread(attempt)
+            if failure is not None:
+                raise failure
+            return cast(T, value)
+        except Exception as error:
+            raise _Broken(*_classify(error, outcome)) from error
 
 
 def _metrics(turns: Sequence[Turn]) -> dict[str, float]:

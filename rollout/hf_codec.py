@@ -72,6 +72,7 @@ class HFChatCodec:
         self._template = ChatTemplate(folder)
         self._special = {self.tokenizer.token_id(token): token for token in self._template.special}
         self.stop: tuple[int, ...] = (self.tokenizer.token_id(self._template.end),)
+        self.stop_sequences: tuple[tuple[int, ...], ...] = ()  # after one block of tags there may come another
 
     def prompt(self, messages: list[Message], tools: list[ToolSchema]) -> list[int]:
         shown = [self._shown(message) for message in messages]

@@ -40,6 +40,7 @@ class TokenPlayer:
         self._segment, self._rewrites = 0, 0
         self._routed = 0  # positions of this segment whose expert choices are known
         self._summarising = False
+        self._rewritten = ""  # how the context was, if the next completion is the first in it
 
     async def act(self) -> Move:
         """Sample the next completion. An empty budget is a move without a completion.
@@ -54,7 +55,7 @@ class TokenPlayer:
         budget = min(self._sampling.max_tokens, self._window - len(self._tokens))
         if budget <= 0:
             full = "max_tokens: the context is full"
-            return Move(message=None, prompt_tokens=rendered, segment=self._segment, error=full)
+            return Move(None, rendered, segment=self._segment, error=full, rewrite=self._rewritten)
         completion = await self._engine.generate(self._tokens, self._turn_sampling(budget))
         _check(completion)
         self._tokens += completion.tokens
@@ -63,9 +64,11 @@ class TokenPlayer:
         return self._read(rendered, completion)
 
     def observe(self, results: list[str]) -> None:
-        """Append the rendered tool results."""
+        """Append the rendered tool results, after the end token where sampling stopped short of it."""
         self._history += [{"role": "tool", "content": result} for result in results]
-        self._pending = self._codec.results(results)
+        stop = self._codec.stop
+        unsampled = () if self._tokens and self._tokens[-1] in stop else stop[:1]
+        self._pending = [*unsampled, *self._codec.results(results)]
 
     def hear(self, text: str) -> None:
         """Append the user's message. The grammar drops earlier thinking where one arrives, which begins a new segment
@@ -89,20 +92,26 @@ class TokenPlayer:
         return _said(parsed.message) == _said(move.message)
 
     def resume(
-        self, history: Sequence[Message], tokens: Sequence[int] = (), rendered: Sequence[int] = (), segment: int = 0
+        self,
+        history: Sequence[Message],
+        tokens: Sequence[int] = (),
+        rendered: Sequence[int] = (),
+        segment: int = 0,
+        rewrite: str = "",
     ) -> None:
-        """Go on in the middle of a conversation: `history`, its head included.
+        """Go on in the middle of a conversation: `history`, its head included, and how it was rewritten just now.
 
         `tokens` are the ids of its segment up to the last completion and `rendered` those that follow, kept bit for
         bit. Without both the history is rendered anew.
         """
-        self._history, self._segment = list(history), segment
+        self._history, self._segment, self._rewritten = list(history), segment, rewrite
         anew = not tokens and not rendered
         self._tokens = list(tokens)
         self._pending = self._codec.prompt(self._history, self._tools) if anew else list(rendered)
 
     def _read(self, rendered: tuple[int, ...], completion: Completion) -> Move:
         tokens = list(completion.tokens)
+        rewrite, self._rewritten = self._rewritten, ""
         try:
             parsed = self._codec.parse(tokens, finished=completion.finish == "stop")
             drifted = self._codec.drift(tokens)
@@ -118,6 +127,7 @@ class TokenPlayer:
             segment=self._segment,
             drift=drifted,
             repaired=parsed.repaired,
+            rewrite=rewrite,
         )
         if parsed.message is not None:
             self._history.append(parsed.message)
@@ -139,12 +149,13 @@ class TokenPlayer:
             self._render_anew(ask_for_summary(self._history))
         else:
             self._history = discard(self._history, self._context.strategy)
+            self._rewritten = self._context.strategy
             self._render_anew(self._history)
 
     def _resume(self, message: Message | None) -> None:
         """Go on from a summary. A summary that is none (cut off, a tool call) leaves the content it has, maybe
         nothing."""
-        self._summarising = False
+        self._summarising, self._rewritten = False, "summary"
         self._history = resume(self._head, (message or {}).get("content") or "(nothing was written down)")
         self._render_anew(self._history)
 
@@ -162,7 +173,12 @@ class TokenPlayer:
         seed = self._sampling.seed
         turn_seed = None if seed is None else seed + 7919 * len(self._tokens) + 104729 * self._segment
         return replace(
-            self._sampling, max_tokens=budget, stop=self._codec.stop, seed=turn_seed, experts_from=self._routed
+            self._sampling,
+            max_tokens=budget,
+            stop=self._codec.stop,
+            stop_sequences=self._codec.stop_sequences,
+            seed=turn_seed,
+            experts_from=self._routed,
         )
 
 
@@ -257,3 +273,35 @@ class ScriptedPolicy:
 
     async def close(self) -> None:
         """Nothing to free."""
+
+
+class SpokenPolicy:
+    """Plays messages that a function wrote beforehand for (task, sample), as they are: no tokens stand behind them, so
+    that nothing but the environment and the loop is at work. For policies of another house, and for measuring."""
+
+    def __init__(self, id: str, script: Script) -> None:
+        self.id = id
+        self._script = script
+
+    def start(self, task: Task, messages: list[Message], tools: list[ToolSchema], sample: int) -> Player:
+        """A player of this task's script."""
+        return _Speaker(self._script(task, sample))
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
+class _Speaker:
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._left = iter(messages)
+
+    async def act(self) -> Move:
+        """The next message; a move without one when the script is over."""
+        message = next(self._left, None)
+        return Move(message, error="" if message else "max_tokens: the script is over")
+
+    def observe(self, results: list[str]) -> None:
+        """The script goes on whatever comes back."""
+
+    def hear(self, text: str) -> None:
+        """The same."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from ..envs.types import Task
 from ..infra.store import models
-from ..infra.store.packing import pack_f32, pack_i32
-from .types import Episode, Message, Turn
+from ..infra.store.packing import pack_arrays, pack_f32, pack_i32, unpack_arrays, unpack_f32, unpack_i32
+from .types import Completion, Episode, FinishReason, Kept, Message, Move, Turn
+
+_ALL = -1
+"""The length of what truncation left where it left everything."""
 
 
 def task_row(task: Task, run_id: str | None = None, split: str = "train") -> models.Task:
@@ -90,12 +97,67 @@ def _turn_row(rollout_id: str, index: int, turn: Turn) -> models.Turn:
         reply=turn.reply,
         kind=turn.move.kind,
         segment=turn.move.segment,
+        rewrite=turn.move.rewrite,
         finish=completion.finish if completion else "",
         error=turn.move.error or None,
         prompt_tokens=pack_i32(turn.move.prompt_tokens),
         completion_tokens=pack_i32(completion.tokens if completion else ()),
         logprobs=pack_f32(completion.logprobs if completion else ()),
+        version=completion.version if completion else 0,
+        trace=pack_arrays(_traced(completion)) if completion else None,
         seconds=turn.seconds,
+    )
+
+
+def _traced(completion: Completion) -> dict[str, npt.NDArray[Any]]:
+    """What an engine recorded beside tokens and log-probabilities, as arrays. Of `kept` the lengths, and the ids of all
+    tokens in a row by their differences, which are small where ids are in order.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if completion.versions is not None:
+        arrays["versions"] = np.asarray(completion.versions, dtype=np.int64)
+    if completion.experts is not None:
+        arrays["experts"] = completion.experts
+    if completion.kept is not None:
+        ids = [id for some in completion.kept if some is not None for id in some]
+        lengths = [_ALL if some is None else len(some) for some in completion.kept]
+        arrays["kept_lengths"] = np.asarray(lengths, dtype=np.int32)
+        arrays["kept_steps"] = np.diff(np.asarray(ids, dtype=np.int32), prepend=np.int32(0))
+    return arrays
+
+
+def _kept(lengths: Sequence[int], steps: npt.NDArray[Any]) -> Kept:
+    ids = iter(np.cumsum(steps, dtype=np.int32).tolist())
+    return tuple(None if length == _ALL else tuple(next(ids) for _ in range(length)) for length in lengths)
+
+
+def completion_of(row: models.Turn) -> Completion | None:
+    """The completion a stored turn holds, with all that was recorded of it; None where nothing was sampled."""
+    tokens = tuple(unpack_i32(row.completion_tokens))
+    if not tokens:
+        return None
+    arrays = unpack_arrays(row.trace)
+    return Completion(
+        tokens,
+        tuple(unpack_f32(row.logprobs)),
+        cast(FinishReason, row.finish or "stop"),
+        version=row.version or 0,
+        versions=tuple(arrays["versions"].tolist()) if "versions" in arrays else None,
+        kept=_kept(arrays["kept_lengths"].tolist(), arrays["kept_steps"]) if "kept_lengths" in arrays else None,
+        experts=arrays.get("experts"),
+    )
+
+
+def move_of(row: models.Turn) -> Move:
+    """A stored turn as the move it was."""
+    return Move(
+        message=None if row.error else message_of(row),
+        prompt_tokens=tuple(unpack_i32(row.prompt_tokens)),
+        completion=completion_of(row),
+        error=row.error or "",
+        kind="summary" if row.kind == "summary" else "act",
+        segment=row.segment,
+        rewrite=row.rewrite or "",
     )
 
 

@@ -143,6 +143,10 @@ class Tokenizer:
         except KeyError:
             raise TokenizerError(f"token id {token_id} is outside the vocabulary of {self.vocab_size}") from None
 
+    def ids_ending(self, end: bytes) -> list[int]:
+        """The tokens whose bytes end with `end`, in the order of their ids."""
+        return sorted(token for token, spelled in self._bytes_of.items() if spelled.endswith(end))
+
     def _bytes(self, ids: Iterable[int]) -> bytes:
         try:
             return b"".join(map(self._bytes_of.__getitem__, ids))

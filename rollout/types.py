@@ -75,7 +75,7 @@ class Completion:
     version: int = 0
     versions: tuple[int, ...] | None = None
     kept: Kept | None = None
-    experts: Experts | None = None
+    experts: Experts | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Move:
     environment.
 
     `drift` counts sampled ids that decoding and encoding again would change; `repaired` says what the parser mended.
+    `rewrite` names the strategy that made this move's context out of an earlier one (`contexts.py`), where one did.
     """
 
     message: Message | None
@@ -122,6 +123,7 @@ class Move:
     segment: int = 0
     drift: int = 0
     repaired: tuple[str, ...] = ()
+    rewrite: str = ""
 
 
 class Player(Protocol):
@@ -178,7 +180,7 @@ class Trajectory:
     logprobs: tuple[float, ...]
     kept: Kept | None = None
     versions: tuple[int, ...] | None = None
-    experts: Experts | None = None
+    experts: Experts | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

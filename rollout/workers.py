@@ -1,20 +1,25 @@
 """Rollouts on Ray: actors that play episodes, and a pool that hands out work and survives their death.
 
-Work is handed out in chunks, one per worker at a time, and every finished episode comes back at once. What a dead
-worker had not yet returned is given to another, and so is an episode that failed of the machinery (`backlog.py`). No
-more than a chunk per worker is ever unread, so that memory stays flat however slow the reader is.
+A worker holds a chunk of episodes at a time. One call waits in each: it brings the episodes that finish next, and the
+call after it takes as many new ones there, so that a long episode holds up no other. What a dead worker had not yet
+returned is given to another, and so is an episode that failed of the machinery (`backlog.py`). No more than a chunk per
+worker is ever unread, so that memory stays flat however slow the reader is. (Plain calls, not Ray's streaming
+generators: those Ray Client, which is what `ray://` addresses mean, does not have.)
 
 A worker is an asyncio actor: all its methods, synchronous ones too, run in one event loop, so that `load_weights` falls
-between two steps of an engine. Ray may start the calls of such an actor in any order, which is why a successor gets its
-weights when it is built.
+between two steps of an engine. Ray may start the calls of such an actor in any order, which is why a run has a number,
+and a successor gets its weights when it is built.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -25,12 +30,13 @@ from ..envs.types import Task
 from ..infra import tracing
 from ..infra.sandbox.sync import Sandboxes
 from .backlog import Backlog, Item, RetryConfig, Work
-from .cluster import ClusterTooSmall, check_alive, check_places, places
+from .cluster import ClusterTooSmall, check_alive, check_places, places, watched
 from .episode import Budget, broken_episode, run_episode
 from .errors import EngineError
 from .parallel import fewest_steps
 from .status import Meter, PoolStatus, Straggler
 from .types import Episode, Policy
+from .weights import TakesWeights, Weights
 
 MakePolicy = Callable[[Sandboxes | None], Policy]
 Watch = Callable[[PoolStatus], None]
@@ -42,8 +48,8 @@ _SICK = 3
 
 @dataclass(frozen=True)
 class PoolConfig:
-    """`chunk` episodes are handed out together and run concurrently, each of them `parallel` times at once, of which
-    the shortest is kept. Each worker takes `cpus_per_worker`, `gpus_per_worker` and the custom `resources` of a node.
+    """`chunk` episodes run concurrently in a worker, each of them `parallel` times at once, of which the shortest is
+    kept. Each worker takes `cpus_per_worker`, `gpus_per_worker` and the custom `resources` of a node.
     "SPREAD" places workers on all nodes evenly, "PACK" on few (Ray's default strategy).
     """
 
@@ -74,45 +80,68 @@ class RolloutWorker:
     """Plays episodes in one process. Built from picklable parts only, so that Ray can build it anywhere."""
 
     def __init__(
-        self, make_policy: MakePolicy, config: PoolConfig, state: dict[str, Any] | None = None, version: int = 0
+        self, make_policy: MakePolicy, config: PoolConfig, weights: Weights | None = None, version: int = 0
     ) -> None:
         tracing.configure()
         self._sandboxes = Sandboxes(config.sandbox) if config.sandbox else None
         self._policy = make_policy(self._sandboxes)
         self._config = config
+        self._first = (weights, version)
+        self._loading = asyncio.Lock()
+        self._playing: set[asyncio.Task[tuple[int, Episode]]] = set()
+        self._run = 0
         if "torch" in sys.modules:  # scripted policies do without, and start seconds sooner
             import torch
 
             torch.set_num_threads(config.threads)
-        if state is not None:
-            self.load_weights(state, version)
+        gc.freeze()  # what is here now stays as long as the process: no collection need look through it
 
-    def ready(self) -> None:
-        """Answers once the worker is built."""
+    async def ready(self) -> None:
+        """Answers once the worker is built, and has the weights it was built with unless it got newer ones."""
+        async with self._loading:
+            weights, version = self._first
+            if weights is not None:
+                await self._load(weights, version)
 
-    def load_weights(self, state: dict[str, Any], version: int) -> None:
+    async def load_weights(self, weights: Weights, version: int) -> None:
         """Hand new weights to the policy's engine. EngineError where the policy has none."""
-        engine: Any = getattr(self._policy, "engine", None)
-        if not hasattr(engine, "load_weights"):
-            raise EngineError(f"policy {self._policy.id!r} has no weights to load")
-        engine.load_weights(state, version)
+        async with self._loading:
+            await self._load(weights, version)
 
-    async def run(
-        self, items: list[tuple[int, Item]], parent: Mapping[str, str]
-    ) -> AsyncIterator[list[tuple[int, Episode]]]:
-        """Play the numbered items concurrently; episodes come with their numbers as soon as they finish, and together
-        where several did since the last.
+    async def _load(self, weights: Weights, version: int) -> None:
+        engine: Any = getattr(self._policy, "engine", None)
+        if not isinstance(engine, TakesWeights):
+            raise EngineError(f"policy {self._policy.id!r} has no weights to load")
+        self._first = (None, 0)
+        loading = engine.load_weights(weights, version)
+        if inspect.isawaitable(loading):
+            await loading
+
+    async def play(
+        self, run: int, items: list[tuple[int, Item]], parent: Mapping[str, str]
+    ) -> list[tuple[int, Episode]]:
+        """Begin the numbered items beside those at work, and wait for what finishes next: episodes with their numbers.
+
+        One call at a time. A later `run` ends what an earlier one left.
         """
+        if run < self._run:
+            return []
+        if run > self._run:
+            self.stop(run - 1)
         with tracing.carried(parent):
-            running = {asyncio.ensure_future(self._play(number, item)) for number, item in items}
-        try:
-            while running:
-                finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                yield [task.result() for task in finished]
-        finally:  # cancelled by the pool, or one of them raised: leave nothing running
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            self._playing |= {asyncio.ensure_future(self._play(number, item)) for number, item in items}
+        finished, _ = await asyncio.wait(self._playing, return_when=asyncio.FIRST_COMPLETED)
+        self._playing -= finished
+        return [task.result() for task in finished if not task.cancelled()]
+
+    def stop(self, run: int) -> None:
+        """End run `run` and those before it: what they still play, and what of them is still to arrive here."""
+        if run < self._run:
+            return
+        self._run = run + 1
+        playing, self._playing = self._playing, set()
+        for task in playing:
+            task.cancel()
 
     async def close(self) -> None:
         """Give back what the policy and the sandboxes hold."""
@@ -137,7 +166,8 @@ class RolloutWorker:
 
 @dataclass
 class _Slot:
-    """The place of one worker: the actor there, `building` until it answered first, whether it is at `work`.
+    """The place of one worker: the actor there, `building` until it answered first, the `work` it has, and the call
+    that is `playing` there: its next episodes.
 
     `served` counts its episodes whose engine did not fail, `failures` those since whose engine did.
     """
@@ -145,9 +175,14 @@ class _Slot:
     actor: Any
     building: Any
     work: dict[int, Work] = field(default_factory=dict)
-    began: float = 0.0
+    playing: Any = None
     served: int = 0
     failures: int = 0
+
+    @property
+    def sick(self) -> bool:
+        """Whether its engine served before and fails now: it may be dead for good."""
+        return self.failures >= _SICK and self.served > 0
 
 
 class RolloutPool:
@@ -173,18 +208,27 @@ class RolloutPool:
         self._weights: tuple[Any, int] = (None, 0)
         self._slots = [self._spawn() for _ in range(self.config.workers)]
         self._meter = Meter()
-        self._waiting = self._stillborn = 0
+        self._run = self._waiting = self._stillborn = 0
         self._silent: float | None = None
         self._homeless: float | None = None
 
-    def load_weights(self, state: dict[str, Any], version: int) -> None:
+    def load_weights(self, weights: Weights, version: int) -> None:
         """Send new weights to all workers and wait until they hold them; a dead worker's successor begins with them.
 
-        Raises EngineError where the policy takes no weights.
+        The first worker gets them alone: where all share one server, it is done once, and the others find it so.
+        Raises EngineError where the policy takes no weights, or not these.
         """
-        before, self._weights = self._weights, (ray.put(state), version)
-        loading = {slot.actor.load_weights.remote(*self._weights): slot for slot in self._slots}
-        left = dict(loading)
+        before, self._weights = self._weights, (ray.put(weights), version)
+        try:
+            with watched():
+                for some in (self._slots[:1], self._slots[1:]):
+                    self._load(some)
+        except ray.exceptions.RayTaskError:
+            self._weights = before
+            raise
+
+    def _load(self, slots: list[_Slot]) -> None:
+        left = {slot.actor.load_weights.remote(*self._weights): slot for slot in slots}
         while left:
             for done in ray.wait(list(left), num_returns=1, timeout=TICK_SECONDS)[0]:
                 slot = left.pop(done)
@@ -192,12 +236,11 @@ class RolloutPool:
                     ray.get(done)
                     slot.building = None
                 except ray.exceptions.RayTaskError:
-                    self._weights = before
                     raise
                 except ray.exceptions.RayError as error:
                     self._replace(slot, error)
             self._check_cluster()
-            if len(left) < len(loading) and places(self.config.demand) < len(self._slots):
+            if left and places(self.config.demand) < len(self._slots):
                 for done, slot in left.items():  # nodes were lost: those have no place now, and may get one later
                     slot.building = done
                 return
@@ -211,27 +254,32 @@ class RolloutPool:
         """
         backlog = Backlog(items, self.config.chunk, self.config.retry)
         meter = self._meter = Meter()
-        streams: dict[Any, _Slot] = {}
+        self._run += 1
         told = 0.0
         try:
-            while streams or not backlog.empty:
-                self._hand_out(backlog, streams)
-                for episode in self._collect(backlog, streams):
-                    meter.add(episode)
-                    yield episode
-                if time.monotonic() - told >= TICK_SECONDS:
-                    told, self._waiting = time.monotonic(), backlog.waiting
-                    self._watch(self.status())
+            with watched():
+                while not backlog.empty or any(slot.work for slot in self._slots):
+                    self._hand_out(backlog)
+                    for episode in self._collect(backlog):
+                        meter.add(episode)
+                        yield episode
+                    if time.monotonic() - told >= TICK_SECONDS:
+                        told, self._waiting = time.monotonic(), backlog.waiting
+                        self._watch(self.status())
         finally:
-            for stream, slot in streams.items():
-                slot.work = {}
-                ray.cancel(stream)
+            self._stop()
+
+    def _stop(self) -> None:
+        for slot in self._slots:
+            if slot.work and ray.is_initialized():
+                slot.actor.stop.remote(self._run)
+            slot.work, slot.playing = {}, None
 
     def status(self) -> PoolStatus:
         """What the pool is doing; cheap, and picklable."""
         now = time.monotonic()
         running = [
-            Straggler(work.item[0].id, work.item[1], now - slot.began)
+            Straggler(work.item[0].id, work.item[1], now - work.began)
             for slot in self._slots
             for work in slot.work.values()
         ]
@@ -250,36 +298,37 @@ class RolloutPool:
         actor = self._actor.remote(self._make_policy, self.config, *self._weights)
         return _Slot(actor, actor.ready.remote())
 
-    def _hand_out(self, backlog: Backlog, streams: dict[Any, _Slot]) -> None:
-        busy = {id(slot) for slot in streams.values()}
+    def _hand_out(self, backlog: Backlog) -> None:
+        """Fill up every worker that waits for nothing."""
         for slot in self._slots:
-            if slot.building is not None or id(slot) in busy:
+            if slot.building is not None or slot.playing is not None:
                 continue
-            chunk = backlog.take()
-            if not chunk:
-                return
-            slot.work, slot.began = {work.number: work for work in chunk}, time.monotonic()
-            items = [(work.number, work.item) for work in chunk]
-            streams[slot.actor.run.options(num_returns="streaming").remote(items, tracing.carrier())] = slot
+            if slot.sick and not slot.work:
+                self._renew(slot)
+                continue
+            more = [] if slot.sick else backlog.take(slot.work.values())
+            slot.work |= {work.number: work for work in more}
+            if slot.work:
+                items = [(work.number, work.item) for work in more]
+                slot.playing = slot.actor.play.remote(self._run, items, tracing.carrier())
 
-    def _collect(self, backlog: Backlog, streams: dict[Any, _Slot]) -> Iterator[Episode]:
-        """Wait for what comes first, a second at most: an episode of each worker that has one, or a worker that is
-        built now.
-        """
+    def _collect(self, backlog: Backlog) -> Iterator[Episode]:
+        """Wait for what comes first, a second at most: the next episodes of a worker, or a worker that is built now."""
         building = {slot.building: slot for slot in self._slots if slot.building is not None}
+        playing = {slot.playing: slot for slot in self._slots if slot.playing is not None}
         due = backlog.seconds()
         seconds = TICK_SECONDS if due is None else min(TICK_SECONDS, due or TICK_SECONDS)
-        if not building and not streams:
+        if not building and not playing:
             time.sleep(seconds)
             return
-        found = ray.wait([*streams, *building], num_returns=1, timeout=seconds)[0]
+        found = ray.wait([*playing, *building], num_returns=1, timeout=seconds)[0]
         if not found:
             self._check_cluster()
         for one in found:
             if one in building:
                 self._greet(building[one])
             else:
-                yield from self._receive(one, streams, backlog)
+                yield from self._receive(playing[one], backlog)
 
     def _greet(self, slot: _Slot) -> None:
         try:
@@ -290,22 +339,19 @@ class RolloutPool:
         except ray.exceptions.RayError as error:
             self._replace(slot, error)
 
-    def _receive(self, stream: Any, streams: dict[Any, _Slot], backlog: Backlog) -> Iterator[Episode]:
-        """The stream's next episodes, less those that are played again; a worker that died or fell ill is replaced."""
-        slot = streams[stream]
+    def _receive(self, slot: _Slot, backlog: Backlog) -> Iterator[Episode]:
+        """The worker's next episodes, less those that are played again; one that died or failed is replaced."""
+        call, slot.playing = slot.playing, None
         try:
-            finished = ray.get(next(stream))
-        except StopIteration:
-            del streams[stream]
-            yield from backlog.lose(self._drop(slot), "it ended without an episode")
-            if slot.failures >= _SICK and slot.served:
-                self._renew(slot)
-            return
+            with _uncollected():
+                finished = ray.get(call)
         except ray.exceptions.RayError as error:
-            del streams[stream]
-            if not isinstance(error, ray.exceptions.RayTaskError):
+            if isinstance(error, ray.exceptions.RayTaskError):
+                self._renew(slot)
+            else:
                 self._replace(slot, error)
-            yield from backlog.lose(self._drop(slot), str(error).strip())
+            lost, slot.work = list(slot.work.values()), {}
+            yield from backlog.lose(lost, str(error).strip())
             return
         for number, episode in finished:
             self._judge_engine(slot, episode)
@@ -315,17 +361,13 @@ class RolloutPool:
             else:
                 yield final
 
-    def _drop(self, slot: _Slot) -> list[Work]:
-        left, slot.work = list(slot.work.values()), {}
-        return left
-
     def _judge_engine(self, slot: _Slot, episode: Episode) -> None:
         failed = episode.outcome == "engine_failed"
         slot.failures = slot.failures + 1 if failed else 0
         slot.served += not failed
 
     def _renew(self, slot: _Slot) -> None:
-        """Another worker for one whose engine served before and fails now: its engine may be dead for good."""
+        """Another worker for one that answers, but whose engine is sick, or that failed itself."""
         ray.wait([slot.actor.close.remote()], timeout=CLOSE_SECONDS)
         ray.kill(slot.actor)
         self._fill(slot)
@@ -364,3 +406,16 @@ class RolloutPool:
             self._homeless = self._homeless or time.monotonic()
             if time.monotonic() - self._homeless >= PLACE_SECONDS:
                 raise
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing that is unpickled is garbage yet; looking for some meanwhile, in all of the reader's memory, would cost
+    more than the unpickling."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

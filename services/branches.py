@@ -12,19 +12,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from ..envs.environment import Environment
 from ..envs.registry import environment_class
 from ..envs.types import Task, ToolSchema
 from ..infra import store as db
 from ..infra.sandbox.sync import Sandboxes
-from ..infra.store import unpack_f32, unpack_i32
+from ..infra.store import unpack_i32
 from ..rollout.contexts import resume
 from ..rollout.episode import Budget, run_episode
 from ..rollout.players import TokenPlayer
-from ..rollout.records import episode_rows, message_of
-from ..rollout.types import Completion, Episode, FinishReason, Message, Move, Player, Policy
+from ..rollout.records import episode_rows, move_of
+from ..rollout.types import Episode, Message, Move, Player, Policy
 from .errors import BadRequest
 from .replay import Difference, Recorded, reactions_differ, turn_differences
 
@@ -132,9 +132,10 @@ class _BranchPlayer:
             self._player.resume(whole, segment=last.segment)
         elif self._is_same and following is not None and _leads_on(last, following):
             tokens = self._tokens if following.segment == last.segment else []
-            self._player.resume(whole, tokens, unpack_i32(following.prompt_tokens), following.segment)
+            rendered = unpack_i32(following.prompt_tokens)
+            self._player.resume(whole, tokens, rendered, following.segment, following.rewrite)
         elif last.kind == "summary":
-            self._player.resume(whole, segment=last.segment + 1)
+            self._player.resume(whole, segment=last.segment + 1, rewrite="summary")
         else:
             self._player.resume(self._history, self._tokens, segment=last.segment)
             said = [str(message["content"]) for message in self._heard]
@@ -210,25 +211,9 @@ def store_branch(store: db.Store, recorded: Recorded, turn: int, episode: Episod
     return id
 
 
-def move_of(turn: db.Turn) -> Move:
-    """A stored turn as the move it was."""
-    tokens = tuple(unpack_i32(turn.completion_tokens))
-    finish = cast(FinishReason, turn.finish or "stop")
-    completion = Completion(tokens, tuple(unpack_f32(turn.logprobs)), finish) if tokens else None
-    return Move(
-        message=None if turn.error else message_of(turn),
-        prompt_tokens=tuple(unpack_i32(turn.prompt_tokens)),
-        completion=completion,
-        error=turn.error or "",
-        kind="summary" if turn.kind == "summary" else "act",
-        segment=turn.segment,
-    )
-
-
 def _leads_on(last: db.Turn, following: db.Turn) -> bool:
     """Whether the recorded prompt of the next turn is the same conversation: not one cut or summarised since."""
-    rewritten = following.segment != last.segment and last.reply is None and last.kind != "summary"
-    return following.kind == "act" and not rewritten
+    return following.kind == "act" and (not following.rewrite or last.kind == "summary")
 
 
 def _with_ids(message: Message, place: int) -> Message:

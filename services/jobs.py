@@ -121,6 +121,11 @@ class Summary:
     seconds: float
     tokens: int
 
+    @property
+    def invalid(self) -> int:
+        """How many episodes have no valid verdict."""
+        return sum(number for name, number in self.validity.items() if name != "valid")
+
     def pass_at(self, k: int) -> Estimate:
         """Unbiased pass@k, averaged over the tasks that have at least `k` valid samples."""
         return mean_of([pass_at_k(group.valid, group.passed, k) for group in self.groups if group.valid >= k])
@@ -183,21 +188,24 @@ def play_job(
     policy: str = "",
     on_episode: Callable[[Episode, int], None] = lambda episode, done: None,
     patience: Patience = PATIENCE,
+    retry_invalid: bool = False,
 ) -> None:
     """Play what is not stored yet and store each episode as it comes. `open_pool(left)` is called only if some is left.
+    `retry_invalid`: play again what is stored as invalid too, and put what comes of it in its place.
 
     A store that fails is tried again with `patience`, while the workers wait: storing an episode twice stores it once.
     Raises JobCancelled when the job's status became `cancelled`, StoreError when nothing more can be stored.
     """
     keep = patience.keep
-    stored = keep(lambda: store.finished(job_id))
+    kept = (db.Rollout.validity == "valid",) if retry_invalid else ()
+    stored = keep(lambda: store.finished(job_id, *kept))
     left = [(task, sample) for task in tasks for sample in range(samples) if (task.id, sample) not in stored]
     done = len(tasks) * samples - len(left)
     keep(lambda: store.update(db.Job, job_id, status="running", done=done))
     looked = time.monotonic()
     for episode in open_pool(len(left)).run(left) if left else ():
         named = episode if episode.policy else replace(episode, policy=policy)
-        done += keep(partial(_store_episode, store, named, job_id, run_id))
+        done += keep(partial(_store_episode, store, named, job_id, run_id, retry_invalid))
         on_episode(named, done)
         if time.monotonic() - looked >= POLL_SECONDS:
             looked = time.monotonic()
@@ -207,9 +215,12 @@ def play_job(
     keep(lambda: store.update(db.Job, job_id, status="finished", done=len(store.finished(job_id))))
 
 
-def _store_episode(store: db.Store, episode: Episode, job_id: str, run_id: str | None) -> bool:
+def _store_episode(store: db.Store, episode: Episode, job_id: str, run_id: str | None, retry_invalid: bool) -> bool:
     rollout, others = episode_rows(episode, job_id, run_id)
-    return store.add_once(rollout, *others)
+    if not retry_invalid:
+        return store.add_once(rollout, *others)
+    same = (db.Rollout.job_id == job_id, db.Rollout.task_id == rollout.task_id, db.Rollout.sample == rollout.sample)
+    return store.add_once(rollout, *others, instead_of=(*same, db.Rollout.validity != "valid"))
 
 
 def cancel_job(store: db.Store, job_id: str) -> None:

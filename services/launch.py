@@ -60,7 +60,9 @@ class Machines:
 
 @dataclass(frozen=True)
 class Request:
-    """A rollout or an evaluation (`ks` are the k of its pass@k). `tasks` is a file of tasks instead of new ones."""
+    """A rollout or an evaluation (`ks` are the k of its pass@k). `tasks` is a file of tasks instead of new ones.
+    `retry_invalid`: where the job is there already, its invalid episodes are played again.
+    """
 
     kind: Literal["rollout", "eval"]
     env: str
@@ -78,6 +80,7 @@ class Request:
     tasks: Path | None = None
     job: str | None = None
     fresh: bool = False
+    retry_invalid: bool = False
 
     def check(self) -> type[Environment]:
         """The environment's class. Raises BadRequest, PluginError."""
@@ -156,7 +159,10 @@ def run_job(request: Request, store: db.Store, machines: Machines, progress: Pro
     spec = _spec(request, cls, policy, given)
     job_id, job = find_job(store, spec, request.job, request.fresh)
     if job is not None and job.status == "finished":
-        return _result(store, job_id, policy, request, already=True)
+        found = _result(store, job_id, policy, request, already=True)
+        if not (request.retry_invalid and found.summary.invalid):
+            return found
+        progress.say(f"job {job_id}: {found.summary.invalid} invalid episodes are played again")
     check_server(policy)
     sandbox = sandbox_for(cls, machines.sandbox, progress.say)
     cpus = connect_ray(machines.ray, machines.workers)
@@ -179,7 +185,7 @@ def run_job(request: Request, store: db.Store, machines: Machines, progress: Pro
         raise
     result = _result(store, job_id, policy, request, already=False)
     if request.kind == "eval":
-        _store_metrics(store, job_id, request.env, result)
+        _store_metrics(store, job_id, request.env, result, request.retry_invalid)
     return result
 
 
@@ -281,7 +287,15 @@ def _play(
                 show()
 
             play_job(
-                store, job_id, tasks, request.samples, open_pool, _run_id(request, job_id), policy.identity, on_episode
+                store,
+                job_id,
+                tasks,
+                request.samples,
+                open_pool,
+                _run_id(request, job_id),
+                policy.identity,
+                on_episode,
+                retry_invalid=request.retry_invalid,
             )
     finally:
         for pool in pools:
@@ -322,13 +336,14 @@ def _result(store: db.Store, job_id: str, policy: NamedPolicy, request: Request,
     return JobResult(summary, policy.identity, already, {k: summary.pass_at(k) for k in request.ks})
 
 
-def _store_metrics(store: db.Store, run_id: str, env: str, result: JobResult) -> None:
-    """`ENV/pass@k` with `_low` and `_high`, once per run."""
+def _store_metrics(store: db.Store, run_id: str, env: str, result: JobResult, retried: bool) -> None:
+    """`ENV/pass@k` with `_low` and `_high`: at step 0, and at the next one where invalid episodes were played again."""
     values: dict[str, float] = {}
     for k, estimate in result.passes.items():
         name = f"{env}/pass@{k}"
         values |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    if not store.count(db.Metric, run_id=run_id):
-        store.log_metrics(run_id, 0, values)
+    before = store.count(db.Metric, run_id=run_id) // len(values)
+    if retried or not before:
+        store.log_metrics(run_id, before, values)
     shown = ", ".join(f"pass@{k} {estimate}" for k, estimate in result.passes.items())
     close_run(store, run_id, "finished", f"{env} by {result.policy}: {shown}")

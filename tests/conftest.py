@@ -1,6 +1,12 @@
 """What all tests share."""
 
+import os
+import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry import trace
@@ -9,6 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from palestra.infra import tracing
+
+POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
 @pytest.fixture
@@ -21,3 +29,47 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("palestra"))
     yield exporter
     provider.shutdown()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_ray_left() -> Iterator[None]:
+    """A file that connects to Ray disconnects: the next one would play on what this one started."""
+    yield
+    ray = sys.modules.get("ray")
+    assert ray is None or not ray.is_initialized(), "this file leaves Ray connected: end it with ray.shutdown()"
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a throwaway PostgreSQL server."""
+    if not (POSTGRES / "initdb").exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail("no PostgreSQL: apt-get install postgresql")
+        pytest.skip("no PostgreSQL: apt-get install postgresql")
+    folder = Path(tmp_path_factory.mktemp("postgres"))
+    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    data = Path(f"/tmp/palestra-pg-{os.getpid()}")
+    data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(data, "postgres", "postgres")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {data}"
+    try:
+        _run_pg([*user, str(POSTGRES / "initdb"), "-D", f"{data}/db", "-A", "trust", "-U", "palestra"], folder)
+        control = [*user, str(POSTGRES / "pg_ctl"), "-D", f"{data}/db", "-w"]
+        _run_pg([*control, "-o", options, "-l", f"{data}/log", "start"], folder)
+        try:
+            yield f"postgresql://palestra:secret@127.0.0.1:{port}/"
+        finally:
+            _run_pg([*control, "-m", "immediate", "stop"], folder)
+    finally:
+        shutil.rmtree(data)
+
+
+def _run_pg(command: list[str], folder: Path) -> None:
+    """Run one of PostgreSQL's programs; its output goes to a file, because the server keeps it open."""
+    log = folder / "log"
+    with log.open("w") as out:
+        done = subprocess.run(command, cwd="/", stdout=out, stderr=out, check=False)
+    assert done.returncode == 0, log.read_text()

@@ -24,10 +24,10 @@ import torch
 from palestra.envs.registry import environment_class
 from palestra.envs.types import Task
 from palestra.policy.export import VLLM_CPU_LATENT, export_deepseek_v3
+from palestra.policy.groups import samples_of
 from palestra.policy.grpo import GrpoConfig
 from palestra.policy.learner import Learner, OptimConfig
 from palestra.policy.model import DeepseekV32ForCausalLM
-from palestra.policy.reinforce import samples_of
 from palestra.rollout.engines.vllm_server import CPU_OPTIONS, VllmServer, find_vllm_python
 from palestra.rollout.episode import Budget, run_episode
 from palestra.rollout.hf_codec import HFChatCodec, codec_of

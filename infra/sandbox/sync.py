@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, 
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..tracing import span
+from ..tracing import side_span, span
 from .select import open_backend
 from .types import (
     DEFAULT_LIMITS,
@@ -176,12 +176,15 @@ class Sandbox:
         user: User = "agent",
     ) -> Iterator[Chunk | ExecResult]:
         """See `Lease.stream`."""
-        events = self._lease.stream(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user)
-        try:
-            while (event := self._call(_next(events))) is not None:
-                yield event
-        finally:
-            self._call(_stop(events))
+        with side_span("sandbox.stream", lease=self.id, user=user) as told:
+            events = self._lease.stream(argv, cwd=cwd, env=env, stdin=stdin, timeout=timeout, user=user)
+            try:
+                while (event := self._call(_next(events))) is not None:
+                    if isinstance(event, ExecResult):
+                        told.set(exit_code=event.exit_code, ended=event.ended)
+                    yield event
+            finally:
+                self._call(_stop(events))
 
     def read(self, path: str) -> bytes:
         """See `Lease.read`."""

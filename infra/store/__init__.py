@@ -13,7 +13,7 @@ from .models import (
     Verdict,
     new_id,
 )
-from .packing import pack_f32, pack_i32, unpack_f32, unpack_i32
+from .packing import pack_arrays, pack_f32, pack_i32, unpack_arrays, unpack_f32, unpack_i32
 from .store import Store
 
 __all__ = [
@@ -33,8 +33,10 @@ __all__ = [
     "Turn",
     "Verdict",
     "new_id",
+    "pack_arrays",
     "pack_f32",
     "pack_i32",
+    "unpack_arrays",
     "unpack_f32",
     "unpack_i32",
 ]

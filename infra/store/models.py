@@ -1,8 +1,9 @@
 """The tables. Every row has `seq`, which counts up in order of insertion (the key of pages), and most have a text `id`.
 
-Token arrays are bytes (see `packing`): `tokens`, `mask`, `prompt_tokens`, `completion_tokens` by `pack_i32`, and
-`logprobs` by `pack_f32`. In a rollout `mask` is 1 where the policy sampled the token and 0 where it was rendered, and
-`logprobs` has one number per token, meaningful where the mask is 1; in a turn, one per completion token.
+Token arrays are bytes (see `packing`): `tokens`, `mask`, `prompt_tokens`, `completion_tokens` by `pack_i32`,
+`logprobs` by `pack_f32`, and `trace` by `pack_arrays`. In a rollout `mask` is 1 where the policy sampled the token and
+0 where it was rendered, and `logprobs` has one number per token, meaningful where the mask is 1; in a turn, one per
+completion token.
 """
 
 import uuid
@@ -167,7 +168,11 @@ class Rollout(Identified):
 
 
 class Turn(Base):
-    """One completion of a rollout and the tool results it caused."""
+    """One completion of a rollout and the tool results it caused.
+
+    `rewrite` names the strategy that made its context out of an earlier one, where one did. `version` is the policy's
+    when it sampled the first token; `trace` is what else an engine recorded of the sampling (`rollout.records`).
+    """
 
     __tablename__ = "turns"
     unique_keys = (UniqueConstraint("rollout_id", "index"),)
@@ -181,11 +186,14 @@ class Turn(Base):
     reply: Mapped[str | None]
     kind: Mapped[str] = mapped_column(default="act")
     segment: Mapped[int] = mapped_column(default=0)
+    rewrite: Mapped[str] = mapped_column(default="")
     finish: Mapped[str] = mapped_column(default="")
     error: Mapped[str | None]
     prompt_tokens: Mapped[bytes | None] = mapped_column(LargeBinary)
     completion_tokens: Mapped[bytes | None] = mapped_column(LargeBinary)
     logprobs: Mapped[bytes | None] = mapped_column(LargeBinary)
+    version: Mapped[int] = mapped_column(BigInteger, default=0)
+    trace: Mapped[bytes | None] = mapped_column(LargeBinary)
     seconds: Mapped[float] = mapped_column(default=0.0)
 
 

@@ -1,8 +1,13 @@
-"""Number arrays as bytes, little-endian int32 and float32: how the store keeps tokens and log-probabilities."""
+"""Number arrays as bytes: little-endian int32 and float32 for tokens and log-probabilities, NumPy's own compressed
+format for arrays of several dimensions.
+"""
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 _I32 = np.dtype("<i4")
 _F32 = np.dtype("<f4")
@@ -31,3 +36,20 @@ def pack_f32(values: Iterable[float]) -> bytes:
 def unpack_f32(data: bytes | None) -> list[float]:
     """The floats of `pack_f32`; None and b"" give []."""
     return [float(value) for value in np.frombuffer(data or b"", dtype=_F32)]
+
+
+def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes | None:
+    """Arrays by name, compressed, each with its shape and type; None where there are none."""
+    if not arrays:
+        return None
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    return packed.getvalue()
+
+
+def unpack_arrays(data: bytes | None) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of `pack_arrays`; None gives {}."""
+    if data is None:
+        return {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, exc, func, select, update
+from sqlalchemy import ColumnElement, delete, exc, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, defer
 
@@ -79,11 +79,12 @@ class Store:
         with self.session() as session:
             _insert_in_order(session, rows)
 
-    def add_once(self, row: Base, *with_it: Base) -> bool:
+    def add_once(self, row: Base, *with_it: Base, instead_of: Sequence[ColumnElement[bool]] = ()) -> bool:
         """Store `row` unless its unique key is taken; say whether it was stored.
 
         `with_it` (a rollout's turns and verdict) goes into the same transaction, and only with `row`: a process killed
-        between them leaves neither.
+        between them leaves neither. Rows of the same table that meet all conditions of `instead_of` make room in that
+        transaction too, with what hangs on them.
         """
         table = type(row).__table__
         values = {
@@ -92,6 +93,8 @@ class Store:
             if attr.key in row.__dict__
         }
         with self.session() as session:
+            if instead_of:
+                session.execute(delete(type(row)).where(*instead_of))
             postgres = session.get_bind().dialect.name == "postgresql"
             insert: Any = postgresql.insert if postgres else sqlite.insert
             statement = insert(table).values(**values).on_conflict_do_nothing().returning(table.c.seq)
@@ -152,10 +155,10 @@ class Store:
             result = session.execute(update(model).where(columns["id"] == id).values(**values).returning(columns["id"]))
             return result.scalar() is not None
 
-    def finished(self, job_id: str) -> set[tuple[str, int]]:
+    def finished(self, job_id: str, *where: ColumnElement[bool]) -> set[tuple[str, int]]:
         """The (task id, sample) pairs of a job that are stored already: what a resumed job need not repeat."""
         with self.reading() as session:
-            pairs = session.execute(select(Rollout.task_id, Rollout.sample).where(Rollout.job_id == job_id))
+            pairs = session.execute(select(Rollout.task_id, Rollout.sample).where(Rollout.job_id == job_id, *where))
             return {(task_id, sample) for task_id, sample in pairs}
 
     def log_metrics(self, run_id: str, step: int, values: Mapping[str, float]) -> None:
@@ -167,6 +170,12 @@ class Store:
                 for name, number in numbers.items()
             )
         )
+
+    def forget_metrics(self, run_id: str, after: int) -> int:
+        """Delete the numbers of a run beyond step `after`, as it goes on from there; returns how many there were."""
+        with self.session() as session:
+            beyond = delete(Metric).where(Metric.run_id == run_id, Metric.step > after).returning(Metric.seq)
+            return len(session.execute(beyond).all())
 
 
 def _insert_in_order(session: Session, rows: Sequence[Base]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..codec import ends_with
 from ..errors import EngineError
 from ..types import Completion, Delta, FinishReason, Sampling
 from .server import Transient
@@ -40,7 +41,11 @@ class Piece:
 
 @dataclass
 class Gathering:
-    """The answer to one request, growing. Its methods raise EngineError, of one line, for what cannot be right."""
+    """The answer to one request, growing. Its methods raise EngineError, of one line, for what cannot be right.
+
+    Servers end at tokens, not at sequences of them: what one samples behind a stop sequence (mostly one EOS) is left
+    out, which changes nothing of what stands before.
+    """
 
     url: str
     prompt: list[int]
@@ -52,6 +57,7 @@ class Gathering:
     finish: str | None = None
     version: int = 0
     echoed: bool = False
+    ended: bool = False
 
     def anew(self) -> Gathering:
         """The same for another try."""
@@ -62,15 +68,17 @@ class Gathering:
         self._check_prompt(piece)
         if len(piece.tokens) != len(piece.logprobs):
             raise self._wrong(f"{len(piece.tokens)} tokens with {len(piece.logprobs)} log-probabilities")
+        told = len(self.tokens)
         for token, logprob in zip(piece.tokens, piece.logprobs, strict=True):
             self._check_token(token, logprob)
-            self.tokens.append(token)
-            self.logprobs.append(logprob)
-        if piece.kept is not None:
-            self.kept += map(tuple, piece.kept)
+            if not self.ended:
+                self.tokens.append(token)
+                self.logprobs.append(logprob)
+                self.ended = ends_with(self.tokens, self.sampling.stop_sequences)
+        self._keep(piece, told)
         if piece.finish is not None:
             self.finish, self.version = piece.finish, piece.version
-        return Delta(tuple(piece.tokens), tuple(piece.logprobs)) if piece.tokens else None
+        return Delta(tuple(self.tokens[told:]), tuple(self.logprobs[told:])) if told < len(self.tokens) else None
 
     def completion(self) -> Completion:
         """The whole. Transient where the server gave the request up, as it does when it is paused or stopped."""
@@ -83,8 +91,15 @@ class Gathering:
         kept = tuple(self.kept) if self.kept else None
         return Completion(tuple(self.tokens), tuple(self.logprobs), self._finish(), self.version, kept=kept)
 
+    def _keep(self, piece: Piece, told: int) -> None:
+        if piece.kept is None:
+            return
+        if len(piece.kept) != len(piece.tokens):
+            raise self._wrong(f"{len(piece.tokens)} tokens with {len(piece.kept)} sampling masks")
+        self.kept += map(tuple, piece.kept[: len(self.tokens) - told])
+
     def _finish(self) -> FinishReason:
-        if self.tokens and self.tokens[-1] in self.sampling.stop:
+        if self.ended or (self.tokens and self.tokens[-1] in self.sampling.stop):
             return "stop"
         if self.finish == "stop":
             last = self.tokens[-1] if self.tokens else "none"

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..codec import ends_with
 from ..types import Completion, Sampling
 from .server import Server
 
@@ -36,7 +37,9 @@ def logprob(token: int) -> float:
 def expected(prompt: Sequence[int], sampling: Sampling) -> Completion:
     """What an engine must return."""
     tokens = tuple(continue_tokens(prompt, min(sampling.max_tokens, CONTEXT - len(prompt)), sampling.stop))
-    ended = bool(tokens) and tokens[-1] in sampling.stop
+    ends = [n for n in range(1, len(tokens) + 1) if ends_with(tokens[:n], sampling.stop_sequences)]
+    tokens = tokens[: min(ends, default=len(tokens))]
+    ended = bool(ends) or (bool(tokens) and tokens[-1] in sampling.stop)
     return Completion(tokens, tuple(map(logprob, tokens)), "stop" if ended else "length")
 
 
@@ -166,8 +169,12 @@ class FakeInference:
                 await (self.faults.pop(0) if self.faults else fine)(reply)
         elif path == "/v1/models":
             await fine(Reply(reader, writer, b'{"data": [{"id": "m", "max_model_len": %d}]}' % self.context, False))
+        elif path == "/weight_info":
+            await fine(Reply(reader, writer, json.dumps({"weight_version": self.version}).encode(), False))
         else:
             self.calls.append((target, body))
+            if path == "/update_weight_version":
+                self.version = body["new_version"]
             does = status(500) if self.broken and self.broken in target else fine
             await does(Reply(reader, writer, b"{}", False))
 

@@ -37,8 +37,8 @@ class OpenAIChatPolicy:
             "top_p": self._sampling.top_p,
             "max_tokens": self._sampling.max_tokens,
         }
-        if self._sampling.top_k:  # not in OpenAI's own API, which refuses what it does not know
-            body["top_k"] = self._sampling.top_k
+        # not in OpenAI's own API, which refuses what it does not know
+        body |= {name: value for name in ("top_k", "min_p") if (value := getattr(self._sampling, name))}
         if self._sampling.seed is not None:
             body["seed"] = zlib.crc32(f"{self._sampling.seed}/{task.id}/{sample}".encode()) & 0x7FFFFFFF
         if tools:

@@ -99,7 +99,7 @@ class OpenAITokensEngine(Engine):
             "temperature": sampling.temperature,
             "top_p": sampling.top_p if sampling.temperature else 1.0,
             "top_k": sampling.top_k if sampling.temperature else 0,
-            "min_p": 0.0,
+            "min_p": sampling.min_p if sampling.temperature else 0.0,
             "repetition_penalty": 1.0,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
@@ -165,13 +165,13 @@ class OpenAITokensEngine(Engine):
         async with self._lock:
             if not self._known:
                 self._limit, self._known = await self.client.persist(self._find_limit), True
-            changed = sampling.temperature != 1.0 or sampling.top_p < 1.0 or sampling.top_k > 0
+            changed = (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) != (1.0, 1.0, 0, 0.0)
             if changed and sampling.temperature and self._sampled_logprobs is None:
                 self._sampled_logprobs = await self.client.persist(lambda: self._find_mode(prompt))
         if changed and sampling.temperature and not self._sampled_logprobs:
             raise EngineError(
                 f"{self._url} gives the model's log-probabilities, not those of what was sampled: start vLLM with "
-                "--logprobs-mode processed_logprobs, or sample with temperature 1, top_p 1 and top_k 0"
+                "--logprobs-mode processed_logprobs, or sample with temperature 1, top_p 1, top_k 0 and min_p 0"
             )
         room = sampling.max_tokens if self._limit is None else min(sampling.max_tokens, self._limit - len(prompt))
         if room < 1:

@@ -11,11 +11,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from ..errors import EngineError
 from ..types import Sampling
-from .answers import Finite, Piece, Wire
+from ..weights import Weights
+from .answers import Finite, Piece, Wire, explain
 from .openai_tokens import OpenAITokensEngine
 from .server import Transient
 
@@ -65,6 +66,24 @@ class VllmEngine(OpenAITokensEngine):
             version=_number(choice.weight_versions[0].version) if choice.weight_versions else self.version,
         )
 
+    async def load_weights(self, weights: Weights, version: int) -> None:
+        """`reload` from the checkpoint folder `weights`, unless the server holds `version` already: one of many engines
+        on it loads, the others see that it is done. EngineError where that fails, or `weights` are no folder.
+        """
+        if not isinstance(weights, Path):
+            raise EngineError("vLLM reads new weights from a checkpoint's folder: save them, and give its path")
+        if await self.client.persist(self._held) != str(version):
+            await self.reload(weights, version)
+        self.version = version
+
+    async def _held(self) -> str:
+        """The version of the server's weights, as it says it."""
+        path = "//weight_info"
+        try:
+            return _Held.model_validate_json(await self.client.send("GET", path)).weight_version
+        except ValidationError as error:
+            raise EngineError(f"{self.server.url(path)} sent no valid answer: {explain(error)}") from error
+
     async def reload(self, folder: str | Path, version: int) -> None:
         """Replace the server's weights by those of the checkpoint in `folder`, as version `version`.
 
@@ -86,6 +105,10 @@ class VllmEngine(OpenAITokensEngine):
             await self.client.send("POST", f"//{name}", body, params)
         except EngineError as error:
             raise EngineError(f"the weights could not be replaced: {error}") from error
+
+
+class _Held(Wire):
+    weight_version: str
 
 
 class _Top(Wire):

@@ -5,6 +5,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import defer
 
 from ...infra import store as db
 from ...infra.store.models import Base, Identified
@@ -135,7 +136,8 @@ def get_rollout(store: Store, id: str) -> api.RolloutDetail:
     """One rollout with its turns, tokens and verdict."""
     detail = api.RolloutDetail.model_validate(_one(store, db.Rollout, id))
     with store.reading() as session:
-        turns = session.scalars(select(db.Turn).where(db.Turn.rollout_id == id).order_by(db.Turn.index))
+        found_turns = select(db.Turn).where(db.Turn.rollout_id == id).order_by(db.Turn.index)
+        turns = session.scalars(found_turns.options(defer(db.Turn.trace)))
         shown_turns = [api.Turn.model_validate(turn) for turn in turns]
         found = session.scalars(select(db.Verdict).where(db.Verdict.rollout_id == id).order_by(db.Verdict.seq))
         verdicts = [api.Verdict.model_validate(verdict) for verdict in found]

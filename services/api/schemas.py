@@ -23,8 +23,16 @@ def _floats(value: object) -> object:
     return [_finite(item) for item in unpack_f32(value)] if value is None or isinstance(value, bytes) else value
 
 
+def _numbers(value: object) -> object:
+    """Of what an episode measured the numbers; the store keeps those that are not finite by their names."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _finite(item) if isinstance(item, int | float) else None for name, item in value.items()}
+
+
 Number = Annotated[float | None, BeforeValidator(_finite)]
 """A number, or null where it is not known or not finite."""
+Numbers = Annotated[dict[str, float | None], BeforeValidator(_numbers)]
 Ints = Annotated[list[int], BeforeValidator(_ints)]
 Floats = Annotated[list[float | None], BeforeValidator(_floats)]
 
@@ -114,9 +122,12 @@ class Rollout(FromRow):
     validity: str
     reward: Number
     error: str | None
+    parent_id: str | None = Field(description="The rollout that this one is a branch of")
+    parent_turn: int | None = Field(description="How many of its first turns were played from that rollout's record")
     turns_count: int
     tokens_count: int
     seconds: Number
+    metrics: Numbers
     created_at: datetime
 
 
@@ -126,11 +137,16 @@ class Turn(FromRow):
     content: str
     tool_calls: list[Any]
     results: list[Any]
+    reply: str | None = Field(description="What the user said next")
+    kind: str = Field(description='"act", or "summary": a note of the policy to itself')
+    segment: int = Field(description="Turns of one segment share a context; a rewritten context begins a new one")
+    rewrite: str = Field(description="The strategy that made this turn's context out of an earlier one, if one did")
     finish: str
     error: str | None
     prompt_tokens: Ints
     completion_tokens: Ints
     logprobs: Floats = Field(description="One per completion token")
+    version: int = Field(description="The policy's, when it sampled the first token")
     seconds: Number
 
 
@@ -215,6 +231,7 @@ class RolloutQuery(PageQuery):
     policy_id: str | None = None
     outcome: str | None = None
     validity: str | None = None
+    parent_id: str | None = None
 
 
 class MetricQuery(PageQuery):

@@ -9,7 +9,10 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
 StoreUrl = Annotated[str, typer.Option("--store", envvar="PALESTRA_STORE", help="Any SQLAlchemy URL.", metavar="URL")]
 RayAddress = Annotated[
-    str | None, typer.Option("--ray", help="A Ray address. Default: a local Ray.", metavar="ADDRESS")
+    str | None,
+    typer.Option(
+        "--ray", help="A Ray address: HOST:PORT, auto, or ray://HOST:PORT. Default: a local Ray.", metavar="ADDRESS"
+    ),
 ]
 Sandbox = Annotated[str, typer.Option("--sandbox", help="auto, docker, bwrap, or process (isolates nothing).")]
 Level = Annotated[int, typer.Option("--level", help="How hard the tasks are.")]
@@ -28,6 +31,9 @@ Resources = Annotated[
 Placement = Annotated[str, typer.Option("--placement", help="pack workers on few nodes, or spread them.")]
 Retries = Annotated[
     int, typer.Option("--retries", help="How often an episode that failed of the machinery is played again.")
+]
+RetryInvalid = Annotated[
+    bool, typer.Option("--retry-invalid", help="Play invalid episodes of the job again that were stored before.")
 ]
 ContextStrategy = Annotated[
     str,

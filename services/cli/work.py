@@ -86,6 +86,7 @@ def rollout(
     tasks: opt.TasksFile = None,
     job: opt.JobName = None,
     fresh: opt.Fresh = False,
+    retry_invalid: opt.RetryInvalid = False,
     sandbox: opt.Sandbox = "auto",
     workers: opt.Workers = 2,
     temperature: opt.Temperature = 1.0,
@@ -125,6 +126,7 @@ def rollout(
         tasks=Path(tasks) if tasks else None,
         job=job,
         fresh=fresh,
+        retry_invalid=retry_invalid,
     )
     _run(request, store_url, _machines(ray, workers, sandbox, resources, placement), as_json, metrics_port)
 
@@ -140,6 +142,7 @@ def evaluate(
     tasks: opt.TasksFile = None,
     job: opt.JobName = None,
     fresh: opt.Fresh = False,
+    retry_invalid: opt.RetryInvalid = False,
     sandbox: opt.Sandbox = "auto",
     workers: opt.Workers = 2,
     temperature: opt.Temperature = 1.0,
@@ -181,6 +184,7 @@ def evaluate(
         tasks=Path(tasks) if tasks else None,
         job=job,
         fresh=fresh,
+        retry_invalid=retry_invalid,
     )
     _run(request, store_url, _machines(ray, workers, sandbox, resources, placement), as_json, metrics_port)
 
@@ -221,9 +225,8 @@ def _show(console: Console, request: Request, result: JobResult, where: str, sec
     )
     if result.already:
         console.line(f"job {summary.job} was finished before; this is its result (--fresh plays it anew)")
-    invalid = sum(number for name, number in summary.validity.items() if name != "valid")
     rows = [
-        ["episodes", f"{summary.done} of {summary.total}, {invalid} invalid"],
+        ["episodes", f"{summary.done} of {summary.total}, {summary.invalid} invalid"],
         ["outcomes", ", ".join(f"{name} {number}" for name, number in summary.outcomes.items())],
         ["validity", ", ".join(f"{name} {number}" for name, number in summary.validity.items())],
         ["mean reward", _plain(summary.mean_reward)],
@@ -236,6 +239,8 @@ def _show(console: Console, request: Request, result: JobResult, where: str, sec
         console.line(
             f"{summary.done / seconds:.1f} episodes/s, {summary.tokens / seconds:.0f} tokens/s, {seconds:.1f} s in all"
         )
+    if summary.invalid:
+        console.line(f"{summary.invalid} invalid: the same command with --retry-invalid plays them again")
     browse = "palestra serve" if where == opt.STORE else f"palestra serve --store {where}"
     console.line(f"stored in {where}; browse with `{browse}`, then /rollouts?job_id={summary.job}")
 
@@ -249,6 +254,7 @@ def result_json(summary: Summary) -> dict[str, Any]:
         "done": summary.done,
         "outcomes": summary.outcomes,
         "validity": summary.validity,
+        "invalid": summary.invalid,
         "mean_reward": vars(summary.mean_reward),
         "pass_rate": vars(summary.pass_rate),
         "tokens": summary.tokens,

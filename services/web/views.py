@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import defer
 
 from ...infra import store as db
 from ...infra.store.models import Base
@@ -185,8 +186,9 @@ def rollout(request: Request, pages: PagesOf, id: str) -> Response:
     row = store.get(db.Rollout, id)
     if row is None:
         raise HTTPException(404, f"There is no rollout {id[:80]!r}.")
+    turns_query = select(db.Turn).where(db.Turn.rollout_id == id).order_by(db.Turn.index).options(defer(db.Turn.trace))
     with store.reading() as session:
-        turns = list(session.scalars(select(db.Turn).where(db.Turn.rollout_id == id).order_by(db.Turn.index)))
+        turns = list(session.scalars(turns_query))
         latest = select(db.Verdict).where(db.Verdict.rollout_id == id).order_by(db.Verdict.seq.desc())
         verdict = session.scalars(latest.limit(1)).first()
     decode = tokens.decoder(store, row.policy_id)

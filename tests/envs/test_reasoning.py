@@ -44,7 +44,8 @@ def worked_out(question: str) -> str:
         if all(one.index(older) < one.index(younger) for older, younger in pairs)
     ]
     assert len(orders) == 1
-    return orders[0][place]
+    answer: str = orders[0][place]
+    return answer
 
 
 @pytest.mark.parametrize("level", LEVELS)

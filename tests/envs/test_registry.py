@@ -54,7 +54,8 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("plugins")
 def test_broken_plugins_are_listed_with_their_errors_beside_working_ones() -> None:
     found = {listing.id: listing for listing in registry.list_environments()}
-    assert {name for name, listing in found.items() if listing.cls} == {"travel", "bugfix", "search", "reasoning", "good"}
+    working = {name for name, listing in found.items() if listing.cls}
+    assert working == {"travel", "bugfix", "search", "reasoning", "good"}
     assert "no licence" in found["raising"].error
     assert "SystemExit" in found["leaving"].error
     assert "no_such_module" in found["missing"].error
@@ -68,5 +69,5 @@ def test_a_plugin_is_found_by_name() -> None:
     assert registry.environment_class("good")().propose(None, 1).prompt == "p"  # type: ignore[arg-type]
     with pytest.raises(PluginError, match="no licence"):
         registry.environment_class("raising")
-    with pytest.raises(PluginError, match="unknown environment 'nope'; there are: travel, bugfix, search, reasoning, good"):
+    with pytest.raises(PluginError, match="unknown environment 'nope'; there are: travel, bugfix, .*, good"):
         registry.environment_class("nope")

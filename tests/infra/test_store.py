@@ -5,9 +5,7 @@ import multiprocessing
 import os
 import pickle
 import random
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -45,7 +43,6 @@ from palestra.infra.store import (
 )
 from palestra.infra.store.columns import plain_json
 
-POSTGRES = Path("/usr/lib/postgresql/15/bin")
 AS_ROOT = os.geteuid() == 0
 
 
@@ -403,40 +400,28 @@ def test_a_read_only_database_is_one_clear_line(store: Store) -> None:
         add_after(store, "PRAGMA query_only = 1", Run(kind="train"))
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a throwaway PostgreSQL server."""
-    if not (POSTGRES / "initdb").exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail("no PostgreSQL: apt-get install postgresql")
-        pytest.skip("no PostgreSQL: apt-get install postgresql")
-    folder = Path(tmp_path_factory.mktemp("postgres"))
-    user = ["runuser", "-u", "postgres", "--"] if AS_ROOT else []
-    data = Path(f"/tmp/palestra-pg-{os.getpid()}")
-    data.mkdir(mode=0o700)
-    if AS_ROOT:
-        shutil.chown(data, "postgres", "postgres")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {data}"
-    try:
-        run_pg([*user, str(POSTGRES / "initdb"), "-D", f"{data}/db", "-A", "trust", "-U", "palestra"], folder)
-        control = [*user, str(POSTGRES / "pg_ctl"), "-D", f"{data}/db", "-w"]
-        run_pg([*control, "-o", options, "-l", f"{data}/log", "start"], folder)
-        try:
-            yield f"postgresql://palestra:secret@127.0.0.1:{port}/"
-        finally:
-            run_pg([*control, "-m", "immediate", "stop"], folder)
-    finally:
-        shutil.rmtree(data)
+def replaced(store: Store) -> None:
+    """A row in another's place, with what hangs on both; a row that does not meet the conditions stays."""
+
+    def put(id: str, validity: str) -> bool:
+        same = (Rollout.job_id == "again", Rollout.sample == 0, Rollout.validity != "valid")
+        hanging = (Turn(rollout_id=id, index=0), Verdict(rollout_id=id))
+        return store.add_once(rollout(id, job_id="again", validity=validity), *hanging, instead_of=same)
+
+    store.add(rollout("beside", sample=1, job_id="again", validity="invalid_env"))
+    assert [put(*given) for given in (("a", "invalid_env"), ("b", "invalid_env"), ("c", "valid"), ("d", "valid"))] == [
+        *(True, True, True),
+        False,
+    ]
+    assert {row.id for row in store.page(Rollout, job_id="again")[0]} == {"beside", "c"}
+    for kind in (Turn, Verdict):
+        hanging = [store.count(kind, rollout_id=id) for id in "abcd"]
+        assert hanging == [0, 0, 1, 0]
+    assert store.finished("again", Rollout.validity == "valid") == {("task", 0)}
 
 
-def run_pg(command: list[str], folder: Path) -> None:
-    """Run one of PostgreSQL's programs; its output goes to a file, because the server keeps it open."""
-    log = folder / "log"
-    with log.open("w") as out:
-        done = subprocess.run(command, cwd="/", stdout=out, stderr=out, check=False)
-    assert done.returncode == 0, log.read_text()
+def test_a_row_makes_room_for_another_in_one_transaction(store: Store) -> None:
+    replaced(store)
 
 
 @pytest.mark.postgres
@@ -459,6 +444,7 @@ def test_postgres_does_what_sqlite_does(postgres: str) -> None:
         stored = store.get(Run, "at")
         assert stored is not None
         assert stored.started_at == at
+        replaced(store)
         with pytest.raises(StoreFull, match="cannot be written"):
             add_after(store, "SET TRANSACTION READ ONLY", Run(kind="train"))
 

@@ -93,6 +93,28 @@ def test_a_sandbox_tells_its_lease_and_its_commands(spans: InMemorySpanExporter)
     assert command.attributes["palestra.lease"] == name
 
 
+def test_a_streamed_command_is_a_span_that_is_nobodys_parent(spans: InMemorySpanExporter) -> None:
+    with Sandboxes("process") as sandboxes, sandboxes.lease("python") as box, span("outer"):
+        for _ in box.stream("echo one; exit 3"):
+            with span("inner"):
+                pass
+        left = box.stream("echo two; exec sleep 60")
+        next(left)
+        left.close()  # type: ignore[attr-defined]
+    found = spans.get_finished_spans()
+    (outer,) = (one for one in found if one.name == "outer")
+    assert outer.context is not None
+    above = {one.parent.span_id for one in found if one.name in ("inner", "sandbox.stream") and one.parent is not None}
+    assert above == {outer.context.span_id}
+    whole, cut = (one for one in found if one.name == "sandbox.stream")
+    assert whole.attributes is not None
+    assert (whole.attributes["palestra.exit_code"], whole.attributes["palestra.ended"]) == (3, "exited")
+    assert cut.attributes is not None
+    assert "palestra.ended" not in cut.attributes
+    assert not cut.events
+    assert cut.status.is_unset
+
+
 def test_spans_go_to_the_file_that_the_environment_names(tmp_path: Path) -> None:
     path = tmp_path / "spans.jsonl"
     environment = {"OTEL_TRACES_EXPORTER": str(path), "PATH": ""}

@@ -110,6 +110,22 @@ def test_what_dies_is_alone_at_the_last_time() -> None:
     assert gone.metrics["attempts"] == 3
 
 
+def test_a_worker_is_filled_up_and_the_deadly_waits_for_an_empty_one() -> None:
+    clock = Clock()
+    backlog = Backlog(items(9), 4, RetryConfig(lives=2), clock)
+    first = backlog.take()
+    clock.now += 5
+    more = backlog.take(first[2:])
+    assert ([work.number for work in more], [work.began for work in more]) == ([4, 5], [105.0] * 2)
+    assert backlog.take([*first[2:], *more]) == []
+    assert list(backlog.lose(first[:1], "died")) == []
+    assert backlog.take(more) == []
+    alone = backlog.take()
+    assert [work.number for work in alone] == [0]
+    assert backlog.take(alone) == []
+    assert [work.number for work in backlog.take(more)] == [6, 7]
+
+
 def test_bad_settings_are_named() -> None:
     for wrong in ({"retries": -1}, {"lives": 0}, {"backoff_seconds": -1.0}):
         with pytest.raises(ValueError, match="must be"):

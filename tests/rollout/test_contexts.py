@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -115,6 +116,8 @@ def test_discarding(strategy: Strategy) -> None:
     assert len(episode.segments) > 1
     assert_exact(episode, engine)
     first = next(index for index, turn in enumerate(episode.turns) if turn.move.segment == 1)
+    begun = [here.move.segment != before.move.segment for before, here in pairwise(episode.turns)]
+    assert [turn.move.rewrite for turn in episode.turns] == ["", *(strategy if one else "" for one in begun)]
     text = shown(engine, first)
     kept = [page for page in range(first) if f"page {page} says" in text]
     assert kept == ([] if strategy == "discard_all" else list(range(first - first // 4, first)))
@@ -131,6 +134,8 @@ def test_summary() -> None:
     episode, engine = play(Diary(), script, window=1500, strategy="summary", budget=Budget(turns=20))
     assert (episode.outcome, episode.verdict.reward) == ("answered", 1.0)
     assert [turn.move.kind for turn in episode.turns].count("summary") == 1
+    assert [index for index, turn in enumerate(episode.turns) if turn.move.rewrite == "summary"] == [before + 1]
+    assert {turn.move.rewrite for turn in episode.turns} == {"", "summary"}
     assert_exact(episode, engine)
     assert SUMMARISE in shown(engine, before)
     after = shown(engine, before + 1)

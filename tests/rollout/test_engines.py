@@ -106,15 +106,34 @@ def test_whole_and_streamed(make: Make, max_tokens: int, stop: tuple[int, ...]) 
 
 
 @both
+@pytest.mark.parametrize("max_tokens", [4, 6, 1000])
+def test_what_follows_a_stop_sequence_is_left_out(make: Make, max_tokens: int) -> None:
+    said = expected(PROMPT, PLAIN).tokens
+    sampling = replace(PLAIN, max_tokens=max_tokens, stop_sequences=((said[0], 0), said[2:4], said[3:5]))
+
+    async def main(fake: FakeInference, engine: OpenAITokensEngine) -> None:
+        wanted = Completion(said[:4], expected(PROMPT, PLAIN).logprobs[:4], "stop")
+        assert await engine.generate(PROMPT, sampling) == wanted == expected(PROMPT, sampling)
+        deltas, last = await collect(engine, sampling)
+        assert (len(deltas), last) == (4, wanted)
+        fake.faults = [drop_half, drop]
+        assert await engine.generate(PROMPT, sampling) == wanted
+        fake.faults = [_set(finish_reason="abort"), fine]
+        assert await engine.generate(PROMPT, sampling) == wanted
+
+    run(main, make)
+
+
+@both
 def test_everything_that_decides_the_distribution_is_said(make: Make) -> None:
-    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=5, max_tokens=3, seed=2**70 + 9, stop=(7, 8))
+    sampling = Sampling(temperature=0.7, top_p=0.9, top_k=5, min_p=0.1, max_tokens=3, seed=2**70 + 9, stop=(7, 8))
     _, fake = generate(make, sampling=sampling)
     params = params_of(fake.asked[0])
     assert {
         "temperature": 0.7,
         "top_p": 0.9,
         "top_k": 5,
-        "min_p": 0.0,
+        "min_p": 0.1,
         "repetition_penalty": 1.0,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
@@ -513,6 +532,9 @@ def test_vllm_says_which_weights_sampled_and_what_was_kept() -> None:
         fake.faults = [_set(sampling_mask=masks), _set(sampling_mask=masks[:2])]
         completion = await engine.generate(PROMPT, PLAIN)
         assert (completion.version, completion.kept) == (12, tuple(map(tuple, masks)))
+        fake.faults.insert(0, _set(sampling_mask=masks))
+        cut = await engine.generate(PROMPT, replace(PLAIN, stop_sequences=(completion.tokens[:2],)))
+        assert (cut.tokens, cut.version, cut.kept) == (completion.tokens[:2], 12, tuple(map(tuple, masks[:2])))
         with pytest.raises(EngineError, match="6 tokens with 2 sampling masks"):
             await engine.generate(PROMPT, PLAIN)
 
@@ -538,6 +560,26 @@ def test_new_weights_are_loaded_while_nothing_runs(tmp_path: Path) -> None:
         ]
         assert fake.calls[1][1] == {"method": "load_checkpoint", "kwargs": {"folder": str(tmp_path)}}
         assert fake.calls[2][1] == {"new_version": "3"}
+
+    run(main, VllmEngine)
+
+
+def test_engines_that_share_a_server_load_its_weights_once(tmp_path: Path) -> None:
+    async def main(fake: FakeInference, engine: OpenAITokensEngine) -> None:
+        assert isinstance(engine, VllmEngine)
+        other = VllmEngine(fake.server(), VOCABULARY)
+        with pytest.raises(EngineError, match="from a checkpoint's folder"):
+            await engine.load_weights({"lm_head.weight": 0}, 3)
+        with pytest.raises(EngineError, match="holds no checkpoint"):
+            await engine.load_weights(tmp_path, 3)
+        assert not fake.calls
+        for one in (engine, other):
+            await one.load_weights(checkpoint(tmp_path), 3)
+            assert (await one.generate(PROMPT, PLAIN)).version == one.version == 3
+        assert [target for target, _ in fake.calls].count("/collective_rpc") == 1
+        await other.load_weights(tmp_path, 4)
+        assert (await engine.generate(PROMPT, PLAIN)).version == 4
+        await other.close()
 
     run(main, VllmEngine)
 

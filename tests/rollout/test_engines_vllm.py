@@ -35,7 +35,9 @@ SAMPLINGS = [
     replace(PLAIN, top_p=0.9),
     replace(PLAIN, temperature=0.6, top_k=7),
     replace(PLAIN, temperature=0.0),
+    replace(PLAIN, min_p=0.2),
     replace(PLAIN, stop=tuple(range(300, 500))),
+    replace(PLAIN, stop_sequences=tuple((token,) for token in range(300, 500))),
     replace(PLAIN, max_tokens=2000),
 ]
 CONTEXT = 1000
@@ -57,11 +59,12 @@ def prompt(number: int, length: int = 20) -> list[int]:
 
 @torch.no_grad()
 def recomputed(model: DeepseekV32ForCausalLM, tokens: list[int], said: Completion, sampling: Sampling) -> torch.Tensor:
-    """The log-probabilities of a completion by our model: temperature, then top-k, then top-p, as vLLM does."""
+    """The log-probabilities of a completion by our model: temperature, min-p, top-k, top-p, as vLLM does."""
     logits_TV = model(torch.tensor([[*tokens, *said.tokens]])).logits_BTV[0, len(tokens) - 1 : -1]
     logits_TV = logits_TV / (sampling.temperature or 1.0)
     sorted_TV, order_TV = logits_TV.sort(dim=-1, descending=True)
     if sampling.temperature:
+        sorted_TV[sorted_TV.softmax(dim=-1) < sampling.min_p * sorted_TV.softmax(dim=-1)[:, :1]] = -torch.inf
         sorted_TV[:, sampling.top_k or sorted_TV.shape[1] :] = -torch.inf
         probs_TV = sorted_TV.softmax(dim=-1)
         sorted_TV[probs_TV.cumsum(dim=-1) - probs_TV >= sampling.top_p] = -torch.inf
@@ -83,7 +86,7 @@ async def check_samplings(model: DeepseekV32ForCausalLM, engines: list[OpenAITok
         tokens = prompt(number)
         whole = await engines[0].generate(tokens, sampling)
         assert differ(model, tokens, whole, sampling) < 1e-3
-        assert whole.finish == ("stop" if sampling.stop else "length")
+        assert whole.finish == ("stop" if sampling.stop or sampling.stop_sequences else "length")
         assert len(whole.tokens) <= CONTEXT - len(tokens)
         for engine in engines:
             assert await engine.generate(tokens, sampling) == whole
@@ -124,7 +127,9 @@ async def check_new_weights(example: Any, model: DeepseekV32ForCausalLM, engine:
         changed = DeepseekV32ForCausalLM.from_pretrained(work / "source")
         for parameter in changed.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)) * 0.02)
-    await engine.reload(example.export(changed, work / "source", work / "changed"), 3)
+    folder = Path(example.export(changed, work / "source", work / "changed"))
+    await engine.load_weights(folder, 3)
+    await engine.load_weights(work, 3)  # it is there already, so that nothing is read
     before = await running
     mine = model if before.version == 0 else changed
     assert differ(mine, old, before, PLAIN) < 1e-3

@@ -13,7 +13,7 @@ from palestra.envs.search.environment import Search
 from palestra.envs.travel.environment import Travel
 from palestra.rollout.codec import DeepseekCodec, assistant_message
 from palestra.rollout.episode import run_episode
-from palestra.rollout.players import ScriptedEngine, TokenPlayer, TokenPolicy
+from palestra.rollout.players import ScriptedEngine, SpokenPolicy, TokenPlayer, TokenPolicy
 from palestra.rollout.scripts import demonstrate, noop_policy, oracle_policy, random_policy, replay_policy
 from palestra.rollout.tokenizer import train_tokenizer
 from palestra.rollout.types import Completion, Message, Move, Sampling
@@ -81,6 +81,20 @@ def test_random_play_is_valid_and_reproducible_by_sample(cls: type[Environment])
     assert first.verdict.validity == "valid"
     assert first.segments[0] == again.segments[0]
     assert first.segments[0] != other.segments[0]
+
+
+def test_messages_are_played_without_tokens_and_do_the_same() -> None:
+    task = Travel().propose(random.Random(2), 1)
+    said = demonstrate(Travel(), task)
+    episode = asyncio.run(run_episode(Travel(), task, SpokenPolicy("spoken", lambda task, sample: said)))
+    in_tokens = asyncio.run(run_episode(Travel(), task, replay_policy(CODEC, "r1", said)))
+    assert [turn.results for turn in episode.turns] == [turn.results for turn in in_tokens.turns]
+    assert episode.verdict == in_tokens.verdict
+    assert episode.verdict.passed
+    assert [path.tokens for path in episode.segments] == [()]
+    assert episode.metrics["drift_risk"] == 1.0
+    short = asyncio.run(run_episode(Travel(), task, SpokenPolicy("short", lambda task, sample: said[:1])))
+    assert (short.outcome, len(short.turns), short.verdict.reward) == ("max_tokens", 2, 0.0)
 
 
 def test_a_replay_says_the_same_tokens() -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palestra.envs.search.environment import Search
 from palestra.envs.travel.environment import Travel
@@ -14,10 +21,11 @@ from palestra.infra.store.packing import unpack_f32, unpack_i32
 from palestra.rollout.codec import DeepseekCodec, assistant_message
 from palestra.rollout.episode import broken_episode, run_episode
 from palestra.rollout.players import ScriptedEngine, ScriptedPolicy, TokenPolicy
-from palestra.rollout.records import episode_rows, message_of, task_of, task_row
+from palestra.rollout.records import completion_of, episode_rows, message_of, move_of, task_of, task_row
 from palestra.rollout.scripts import oracle_policy
 from palestra.rollout.tokenizer import train_tokenizer
-from palestra.rollout.types import Episode, Sampling
+from palestra.rollout.types import Completion, Episode, Kept, Move, Sampling, Turn
+from palestra.verifiers.types import Verdict
 
 CODEC = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
 
@@ -100,3 +108,75 @@ def test_a_failure_is_stored_with_its_traceback_and_without_a_reward(tmp_path: P
     assert row.error is not None
     assert "Traceback" in row.error
     assert verdict.note == "RuntimeError: no room"
+
+
+def completion(tokens: int, kept: Kept | None, versions: Sequence[int] | None, experts: bool) -> Completion:
+    rng = np.random.default_rng(tokens)
+    return Completion(
+        tuple(range(tokens)),
+        (-0.5,) * tokens,
+        "stop",
+        version=3,
+        versions=None if versions is None else tuple(versions),
+        kept=kept,
+        experts=rng.integers(0, 256, (tokens + 4, 3, 8)).astype(np.uint8) if experts else None,
+    )
+
+
+COMPLETIONS = (
+    completion(3, None, None, False),
+    completion(4, (None, (5, 2, 129_279), (), (0,)), (3, 3, 4, 2**40), True),
+    completion(2, (None, None), None, True),
+    completion(1, ((7,),), (0,), False),
+)
+
+
+def assert_same(found: Completion | None, said: Completion) -> None:
+    assert found is not None
+    assert replace(found, experts=None) == replace(said, experts=None)
+    assert (found.experts is None) == (said.experts is None)
+    if found.experts is not None and said.experts is not None:
+        assert found.experts.dtype == said.experts.dtype
+        assert np.array_equal(found.experts, said.experts)
+
+
+def check_samplings_come_back(url: str) -> None:
+    """Masks, expert choices and versions, through a real database and as another process reads them."""
+    task = Search().propose(random.Random(2), 1)
+    moves = [Move(None, (9,), one, error="x", segment=n, rewrite="discard_75") for n, one in enumerate(COMPLETIONS)]
+    turns = tuple(Turn(move) for move in [*moves, Move(None, (1, 2), error="max_tokens: the context is full")])
+    rollout, rest = episode_rows(Episode(task, 0, "p", "answered", Verdict(reward=1.0), turns), "job-2")
+    with db.Store(url) as store:
+        assert store.add_once(rollout, *rest)
+    with db.Store(url) as store, store.reading() as session:
+        rows = list(session.query(db.Turn).where(db.Turn.rollout_id == rollout.id).order_by(db.Turn.index))
+    for sampled, row in zip(COMPLETIONS, rows, strict=False):
+        assert_same(completion_of(row), sampled)
+    assert rows[0].trace is None
+    assert [row.rewrite for row in rows] == ["discard_75"] * 4 + [""]
+    assert move_of(rows[4]) == turns[4].move
+    assert replace(move_of(rows[1]), completion=None) == replace(moves[1], completion=None)
+
+
+def test_masks_choices_and_versions_come_back(tmp_path: Path) -> None:
+    check_samplings_come_back(f"sqlite:///{tmp_path}/x.db")
+
+
+@pytest.mark.postgres
+def test_masks_choices_and_versions_come_back_from_postgres(postgres: str) -> None:
+    check_samplings_come_back(postgres + "postgres")
+
+
+@given(st.lists(st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple), min_size=1).map(tuple))
+def test_any_mask_survives_packing(kept: Kept) -> None:
+    episode = Episode(
+        Search().propose(random.Random(2), 1),
+        0,
+        "p",
+        "answered",
+        Verdict(reward=1.0),
+        (Turn(Move(None, completion=completion(len(kept), kept, None, False))),),
+    )
+    found = completion_of(episode_rows(episode)[1][0])
+    assert found is not None
+    assert found.kept == kept

@@ -32,6 +32,7 @@ from palestra.rollout.status import PoolStatus
 from palestra.rollout.tokenizer import train_tokenizer
 from palestra.rollout.types import Policy
 from palestra.rollout.workers import PoolConfig, RolloutPool
+from palestra.services.policies import ScriptedMaker
 
 PALESTRA = (sys.executable, "-c", "from palestra.services.cli.main import main; main()")
 SECONDS = 240.0
@@ -109,13 +110,21 @@ def free_port() -> int:
         return port
 
 
+@contextlib.contextmanager
+def cluster_with(**more: Any) -> Iterator[Any]:
+    head = {"num_cpus": 2, "gcs_server_port": free_port(), "include_dashboard": False}
+    made: Any = Cluster(initialize_head=True, head_node_args=head | more)
+    try:
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
+
+
 @pytest.fixture
 def cluster() -> Iterator[Any]:
-    head = {"num_cpus": 2, "gcs_server_port": free_port(), "include_dashboard": False}
-    made: Any = Cluster(initialize_head=True, head_node_args=head)
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    with cluster_with() as made:
+        yield made
 
 
 def noop(sandboxes: Sandboxes | None) -> Policy:
@@ -146,6 +155,8 @@ def test_workers_are_spread_and_a_dead_node_is_survived(cluster: Any) -> None:
         RolloutPool(noop, replace(config, workers=1, resources={"vault": 2}))
     seen: list[PoolStatus] = []
     pool = RolloutPool(noop, config, seen.append)
+    while pool.status().workers < 2:  # a worker that is still being built when its node goes has not died
+        assert len(list(pool.run(items(8)))) == 8
     playing = iter(pool.run(items(3000)))
     episodes = list(islice(playing, 500))
     cluster.remove_node(lost, allow_graceful=False)
@@ -158,6 +169,38 @@ def test_workers_are_spread_and_a_dead_node_is_survived(cluster: Any) -> None:
     pool.close()
     with pytest.raises(ClusterTooSmall, match="vault"):
         check_places(1, {"vault": 1})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray does not close the log files of its client server
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_job_through_ray_client_survives_a_worker_and_says_that_the_head_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "2")
+    port = free_port()
+    with cluster_with(ray_client_server_port=port) as cluster:
+        driver = Driver(tmp_path, 2, 20)
+        driver.start("--ray", f"ray://127.0.0.1:{port}")
+        code, told = driver.finish()
+        assert code == 0, told
+        assert len(driver.keys()) == len(set(driver.keys())) == 40
+        connect(f"ray://127.0.0.1:{port}")
+        assert [places(demand) for demand in ({"CPU": 1.0}, {"GPU": 1.0})] == [2, 0]
+        pool = RolloutPool(ScriptedMaker("noop"), PoolConfig(workers=2, chunk=8))
+        playing = iter(pool.run(items(300)))
+        episodes = list(islice(playing, 50))
+        ray.kill(pool._slots[0].actor)
+        episodes += playing
+        assert sorted(episode.sample for episode in episodes) == list(range(300))
+        assert {episode.verdict.validity for episode in episodes} == {"valid"}
+        assert pool.status().deaths == 1
+        endless = iter(pool.run(items(10**6)))
+        next(endless)
+        cluster.remove_node(cluster.head_node, allow_graceful=False)
+        with pytest.raises(ClusterUnavailable, match=r"connection to the Ray cluster is lost.*repeat the same command"):
+            list(endless)
+        pool.close()
 
 
 @pytest.mark.slow

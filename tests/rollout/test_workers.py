@@ -9,8 +9,11 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -22,6 +25,9 @@ from palestra.infra.sandbox.sync import Sandboxes
 from palestra.rollout.backlog import Item, RetryConfig
 from palestra.rollout.cluster import connect
 from palestra.rollout.codec import DeepseekCodec, assistant_message
+from palestra.rollout.engines.fake import VOCABULARY, FakeInference, serving
+from palestra.rollout.engines.server import Server
+from palestra.rollout.engines.vllm import VllmEngine
 from palestra.rollout.errors import EngineError
 from palestra.rollout.players import TokenPolicy
 from palestra.rollout.scripts import noop_policy, oracle_policy
@@ -151,6 +157,30 @@ class _Stalled(Engine):
         """Nothing to free."""
 
 
+def lingering(sandboxes: Sandboxes | None) -> Policy:
+    return TokenPolicy("lingering", _Lingering(), codec(), Sampling())
+
+
+class _Lingering(Engine):
+    """Answers its first request only after 20 others."""
+
+    def __init__(self) -> None:
+        self._asked, self._others = 0, asyncio.Event()
+        self._codec = codec()
+
+    async def generate(self, tokens: Sequence[int], sampling: Sampling) -> Completion:
+        self._asked += 1
+        if self._asked == 1:
+            await asyncio.wait_for(self._others.wait(), 60)
+        if self._asked == 21:
+            self._others.set()
+        said = tuple(self._codec.assistant(assistant_message("So.", "done")))
+        return Completion(said, (0.0,) * len(said), "stop")
+
+    async def close(self) -> None:
+        """Nothing to free."""
+
+
 @dataclass
 class Flaky:
     """An engine that fails the first `failures` times that it is asked for a task, wherever that is."""
@@ -204,6 +234,45 @@ class _Mortal(Engine):
 
     async def close(self) -> None:
         """Nothing to free."""
+
+
+class Brief(DeepseekCodec):
+    """Whatever is asked is one id: the fake server has few, and little context."""
+
+    def prompt(self, messages: list[Message], tools: list[ToolSchema]) -> list[int]:
+        return [1]
+
+
+@dataclass
+class Served:
+    """A policy whose engine is on a vLLM server, here the fake one."""
+
+    url: str
+
+    def __call__(self, sandboxes: Sandboxes | None) -> Policy:
+        engine = VllmEngine(Server(self.url, "m", backoff=0.0), VOCABULARY)
+        return TokenPolicy("served", engine, Brief(train_tokenizer([], 300)), Sampling(top_p=1.0, max_tokens=4))
+
+
+@contextmanager
+def served() -> Iterator[FakeInference]:
+    """The fake server, in a thread of its own while the pool waits here."""
+    loop, done = asyncio.new_event_loop(), asyncio.Event()
+    opened: Future[FakeInference] = Future()
+
+    async def serve() -> None:
+        async with serving() as fake:
+            opened.set_result(fake)
+            await done.wait()
+
+    thread = Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    try:
+        yield opened.result(60)
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join()
+        loop.close()
 
 
 def no_policy(sandboxes: Sandboxes | None) -> Policy:
@@ -284,6 +353,25 @@ def test_a_replaced_worker_begins_with_the_weights_of_the_others(pools: list[Rol
     assert [episode.answer for episode in pool.run(items)] == ["newer"] * 8
 
 
+def test_workers_that_share_a_server_have_its_weights_replaced_once(pools: list[RolloutPool], tmp_path: Path) -> None:
+    """A vLLM's weights, from a checkpoint's folder; a worker built later finds them there."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").touch()
+    with served() as fake:
+        pools.append(RolloutPool(Served(fake.base_url), CONFIG))
+        pool = pools[0]
+        pool.load_weights(tmp_path, 5)
+        ray.kill(pool._slots[0].actor)
+        items = [(task, 0) for task in tasks(6)]
+        versions = [turn.move.completion for episode in pool.run(items) for turn in episode.turns]
+        assert {one.version for one in versions if one is not None} == {5}
+        assert [target for target, _ in fake.calls].count("/collective_rpc") == 1
+        pool.load_weights(tmp_path, 6)
+        assert fake.version == "6"
+        with pytest.raises(EngineError, match="from a checkpoint's folder"):
+            pool.load_weights({"lm_head.weight": 0}, 7)
+
+
 def test_closing_early_leaves_nothing_running(pools: list[RolloutPool], tmp_path: Path) -> None:
     pools.append(RolloutPool(Slow(str(tmp_path)), replace(CONFIG, workers=1)))
     running = iter(pools[0].run([(task, 0) for task in tasks(4)]))
@@ -295,6 +383,15 @@ def test_closing_early_leaves_nothing_running(pools: list[RolloutPool], tmp_path
         ray.wait([ray.put(0)])
         started, cancelled = (len(list(tmp_path.glob(f"*.{kind}"))) for kind in ("started", "cancelled"))
     assert (started, cancelled) == (3, 3)
+
+
+def test_a_long_episode_holds_up_no_other(pools: list[RolloutPool]) -> None:
+    pools.append(RolloutPool(lingering, replace(CONFIG, workers=1, chunk=2, retry=RetryConfig(retries=0))))
+    given = tasks(24)
+    episodes = list(pools[0].run([(task, 0) for task in given]))
+    assert [episode.answer for episode in episodes] == ["done"] * 24
+    finished = [episode.task.id for episode in episodes]
+    assert max(finished.index(task.id) for task in given[:2]) >= 20
 
 
 def test_a_policy_that_cannot_be_built_is_said_at_once(pools: list[RolloutPool]) -> None:

@@ -1,5 +1,6 @@
 """The HTTP API: lists in parts, details, problems, and its own description."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,31 @@ def test_rollout_detail_has_turns_tokens_and_the_latest_verdict(client: TestClie
     assert rollout["verdict"]["parts"][0]["name"] == "p"
     assert len(rollout["verdicts"]) == 2
     assert "tokens" not in get(client, "rollouts?limit=1")["items"][0]
+
+
+def test_a_rollout_says_where_it_came_from_what_it_measured_and_how_its_context_was_made(
+    app: FastAPI, client: TestClient
+) -> None:
+    branch = Rollout(id="branch", task_id="t1", policy_id="oracle", outcome="ok", parent_id="r1", parent_turn=1)
+    branch.metrics = {"drift": 2, "calls": 1.5, "bad": math.inf}
+    turns = [
+        Turn(rollout_id="branch", index=0, reply="And now?", version=7),
+        Turn(rollout_id="branch", index=1, kind="summary"),
+        Turn(rollout_id="branch", index=2, segment=1, rewrite="summary"),
+    ]
+    app.state.store.add(branch, *turns)
+    found = get(client, "rollouts/branch")
+    assert (found["parent_id"], found["parent_turn"]) == ("r1", 1)
+    assert found["metrics"] == {"drift": 2, "calls": 1.5, "bad": None}
+    told = ("reply", "kind", "segment", "rewrite", "version")
+    assert [tuple(turn[name] for name in told) for turn in found["turns"]] == [
+        ("And now?", "act", 0, "", 7),
+        (None, "summary", 0, "", 0),
+        (None, "act", 1, "summary", 0),
+    ]
+    (listed,) = get(client, "rollouts?parent_id=r1")["items"]
+    assert listed == {name: found[name] for name in listed}
+    assert get(client, "rollouts/r1")["parent_id"] is None
 
 
 def test_task_key_is_hidden_unless_asked_for(client: TestClient) -> None:

@@ -197,6 +197,31 @@ def test_synth_says_why_tasks_were_rejected(cli: Run, cluster: None, tmp_path: P
     assert "no task that can be trusted" in cli("rollout", "broken", "--count", "1")[2].splitlines()[-1]
 
 
+@pytest.mark.parametrize("command", [("rollout",), ("eval", "-k", "1")])
+def test_invalid_episodes_of_a_finished_job_are_told_and_played_again_when_asked(
+    cli: Run, cluster: None, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    asked = (*command, "travel", "--count", "2", "--samples", "1", "--workers", "1")
+    job = data(cli(*asked, "--json"))["job"]
+    with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
+        broken = store.page(db.Rollout, job_id=job)[0][0]
+        store.update(db.Rollout, broken.id, validity="invalid_infra", outcome="engine_failed", reward=None)
+    told = data(cli(*asked, "--json"))
+    assert (told["already_finished"], told["invalid"], told["pass_rate"]["n"]) == (True, 1, 1)
+    assert "1 invalid: the same command with --retry-invalid plays them again" in cli(*asked)[1]
+    again = data(cli(*asked, "--retry-invalid", "--json"))
+    assert (again["job"], again["already_finished"]) == (job, False)
+    assert (again["done"], again["invalid"], again["pass_rate"]["n"]) == (2, 0, 2)
+    assert data(cli(*asked, "--retry-invalid", "--json"))["already_finished"]
+    with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
+        rollouts, _ = store.page(db.Rollout, job_id=job)
+        judged, _ = store.page(db.Metric, run_id=job, name="travel/pass@1")
+        assert store.count(db.Verdict) == 2
+    assert broken.id not in {rollout.id for rollout in rollouts}
+    assert len({(rollout.task_id, rollout.sample) for rollout in rollouts}) == len(rollouts) == 2
+    assert [one.step for one in judged] == ([0, 1] if command[0] == "eval" else [])
+
+
 def test_rollout_is_a_job_that_is_shown_when_finished_and_replayed_the_same(
     cli: Run, cluster: None, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,6 +90,54 @@ def test_an_interrupted_job_goes_on_and_repeats_nothing(store: db.Store, tasks: 
     job = store.get(db.Job, "j")
     assert job is not None
     assert [task.id for task in job_tasks(store, job)] == [task.id for task in tasks]
+
+
+class SickPool(FakePool):
+    """Odd samples fail of the machinery."""
+
+    def run(self, items: Iterable[tuple[Task, int]]) -> Iterator[Episode]:
+        for episode in super().run(items):
+            odd = Verdict.invalid("invalid_infra", "the sandbox is gone")
+            yield replace(episode, verdict=odd, outcome="sandbox_failed") if episode.sample % 2 else episode
+
+
+def test_invalid_episodes_are_played_again_when_asked_and_each_is_stored_once(
+    store: db.Store, tasks: list[Task]
+) -> None:
+    create_job(store, "j", SPEC, tasks)
+    keys = {(task.id, sample) for task in tasks for sample in range(2)}
+    odd = sorted(key for key in keys if key[1])
+    play_job(store, "j", tasks, 2, lambda left: SickPool())
+    assert summarize(store, "j").invalid == 2
+    play_job(store, "j", tasks, 2, lambda left: FakePool(stop_after=0))
+    sick, well, idle = SickPool(), FakePool(), FakePool()
+    play_job(store, "j", tasks, 2, lambda left: sick, retry_invalid=True)
+    assert (sorted(sick.played), summarize(store, "j").invalid) == (odd, 2)
+    dones: list[int] = []
+    play_job(store, "j", tasks, 2, lambda left: well, on_episode=lambda _, done: dones.append(done), retry_invalid=True)
+    play_job(store, "j", tasks, 2, lambda left: idle, retry_invalid=True)
+    assert (sorted(well.played), idle.played, dones) == (odd, [], [3, 4])
+    summary = summarize(store, "j")
+    assert (summary.status, summary.done, summary.invalid, summary.pass_rate.value) == ("finished", 4, 0, 0.5)
+    assert store.finished("j") == keys
+    assert store.count(db.Rollout) == store.count(db.Verdict) == 4
+
+
+def test_a_valid_episode_is_never_replaced(store: db.Store, tasks: list[Task]) -> None:
+    """Two drivers play the same invalid episodes again: the first valid ones stay."""
+    create_job(store, "j", SPEC, tasks)
+    play_job(store, "j", tasks, 2, lambda left: SickPool())
+
+    class Racing(FakePool):
+        def run(self, items: Iterable[tuple[Task, int]]) -> Iterator[Episode]:
+            play_job(store, "j", tasks, 2, lambda left: FakePool(), retry_invalid=True)
+            before.extend(row.id for row in store.page(db.Rollout)[0])
+            yield from super().run(items)
+
+    before: list[str] = []
+    play_job(store, "j", tasks, 2, lambda left: Racing(), retry_invalid=True)
+    assert [row.id for row in store.page(db.Rollout)[0]] == before
+    assert store.finished("j", db.Rollout.validity == "valid") == store.finished("j")
 
 
 def test_two_drivers_store_each_episode_once(store: db.Store, tasks: list[Task]) -> None:
@@ -172,12 +221,12 @@ class Failing(db.Store):
     late = False
     error: type[Exception] = StoreUnavailable
 
-    def add_once(self, row: db.models.Base, *with_it: db.models.Base) -> bool:
+    def add_once(self, row: db.models.Base, *with_it: db.models.Base, **more: Any) -> bool:
         if not isinstance(row, db.Rollout) or not self.failures:
-            return super().add_once(row, *with_it)
+            return super().add_once(row, *with_it, **more)
         self.failures -= 1
         if self.late:
-            super().add_once(row, *with_it)
+            super().add_once(row, *with_it, **more)
         raise self.error("store is away (no answer): start it")
 
 
