@@ -1,6 +1,7 @@
 """The model's configuration: the ``config.json`` of ``model_type = "deepseek_v32"`` as a frozen dataclass."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Self, get_args
 
 from .errors import ConfigError
 
+CONFIG_NAME = "config.json"
 MODEL_TYPE = "deepseek_v32"
 ARCHITECTURE = "DeepseekV32ForCausalLM"
 _DEFAULT_ROPE = MappingProxyType({"rope_type": "default", "rope_theta": 10000.0})
@@ -20,7 +22,6 @@ _POSITIVE = (
     "num_hidden_layers",
     "num_attention_heads",
     "n_routed_experts",
-    "n_shared_experts",
     "num_experts_per_tok",
     "n_group",
     "topk_group",
@@ -89,6 +90,9 @@ class DeepseekV32Config:
         for name in _POSITIVE:
             if getattr(self, name) < 1:
                 raise ConfigError(f"config {name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("rms_norm_eps", "routed_scaling_factor", "initializer_range"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"config {name} is {getattr(self, name)}; it must be a number of at least 0")
         self._check_relations()
         _check_rope(self.rope_parameters)
 
@@ -115,9 +119,15 @@ class DeepseekV32Config:
             f"of the topk_group {self.topk_group} groups",
         )
         need(self.first_k_dense_replace >= 0, f"first_k_dense_replace is {self.first_k_dense_replace}; use 0 or more")
+        need(self.n_shared_experts >= 0, f"n_shared_experts is {self.n_shared_experts}; use 0 or more")
+        for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            ids = getattr(self, name)
+            for token in ids if isinstance(ids, tuple) else (ids,):
+                fits = token is None or (type(token) is int and token < self.vocab_size)
+                need(fits, f"{name} is {token!r}; an id of the vocabulary is below vocab_size {self.vocab_size}")
         if self.mlp_layer_types is not None:
             kinds = self.mlp_layer_types
-            fits = len(kinds) == self.num_hidden_layers and set(kinds) <= {"dense", "sparse"}
+            fits = len(kinds) == self.num_hidden_layers and all(kind in ("dense", "sparse") for kind in kinds)
             need(fits, f"mlp_layer_types must be {self.num_hidden_layers} of 'dense' or 'sparse', got {list(kinds)}")
 
     @property
@@ -150,7 +160,12 @@ class DeepseekV32Config:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Build from a parsed ``config.json``; keys that say nothing about the model's function are ignored."""
         if data.get("model_type", MODEL_TYPE) != MODEL_TYPE:
-            raise ConfigError(f"config model_type is {data['model_type']!r}; this model reads {MODEL_TYPE!r} only")
+            remedy = "import_deepseek_v3 of palestra.policy.export reads it, and adds an indexer to be trained"
+            if data["model_type"] != "deepseek_v3":
+                remedy = (
+                    f"only {MODEL_TYPE!r} is read, and 'deepseek_v3' by import_deepseek_v3 of palestra.policy.export"
+                )
+            raise ConfigError(f"config model_type is {data['model_type']!r}; {remedy}")
         if data.get("quantization_config") is not None:
             raise ConfigError("config has a quantization_config; convert the checkpoint to bf16 or float32 first")
         if data.get("attention_dropout"):
@@ -165,16 +180,8 @@ class DeepseekV32Config:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Read ``config.json`` at ``path``. Raises ConfigError if it is missing or not a JSON object."""
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigError(f"cannot read model config {path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise ConfigError(f"model config {path} is not valid JSON: {error}") from error
-        if not isinstance(data, dict):
-            raise ConfigError(f"model config {path} is a JSON {type(data).__name__}; it must be an object")
-        return cls.from_dict(data)
+        """Read ``config.json`` at ``path``. Raises ConfigError as ``read_config`` and ``from_dict`` do."""
+        return cls.from_dict(read_config(path))
 
     def to_dict(self) -> dict[str, Any]:
         """The ``config.json`` object that transformers, vLLM and SGLang read; ``from_dict`` inverts it."""
@@ -192,6 +199,20 @@ class DeepseekV32Config:
             "attention_dropout": 0.0,
         }
         return dict(sorted((values | derived).items()))
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The JSON object in the file ``path``. Raises ConfigError if it is missing or anything else."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(f"cannot read model config {path}: {reason}; a checkpoint folder holds one") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"model config {path} is not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"model config {path} is a JSON {type(data).__name__}; it must be an object")
+    return data
 
 
 def _frozen(value: Any) -> Any:
@@ -217,28 +238,43 @@ def _check_kind(name: str, value: Any, annotation: Any) -> None:
 
 
 def _rope_parameters(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Both spellings, ``rope_parameters`` and ``rope_theta`` + ``rope_scaling``, as the first."""
-    given = data.get("rope_parameters") or data.get("rope_scaling") or {}
+    """Both spellings, ``rope_parameters`` and ``rope_theta`` + ``rope_scaling``, as the first; of two, transformers
+    takes ``rope_scaling``, and top-level numbers where the object has none."""
+    given = data.get("rope_scaling") or data.get("rope_parameters") or {}
     if not isinstance(given, Mapping):
         raise ConfigError(f"config rope_parameters is {given!r}; it must be an object")
     rope = dict(given)
     rope.setdefault("rope_type", rope.pop("type", "default"))
     rope.pop("type", None)
     rope.setdefault("rope_theta", data.get("rope_theta", 10000.0))
+    if data.get("partial_rotary_factor") is not None:
+        rope.setdefault("partial_rotary_factor", data["partial_rotary_factor"])
     if rope["rope_type"] == "yarn":
         rope.setdefault("original_max_position_embeddings", data.get("max_position_embeddings", 163840))
     return rope
 
 
 def _check_rope(rope: Mapping[str, Any]) -> None:
-    if rope.get("rope_type") not in ("default", "yarn"):
-        raise ConfigError(f"config rope_type is {rope.get('rope_type')!r}; use 'default' or 'yarn'")
+    kind = rope.get("rope_type")
+    if kind not in ("default", "yarn"):
+        raise ConfigError(f"config rope_type is {kind!r}; use 'default' or 'yarn'")
     if rope.get("partial_rotary_factor", 1.0) != 1.0:
         raise ConfigError(f"config partial_rotary_factor is {rope['partial_rotary_factor']}; only 1 is supported")
     needed = ["rope_theta"]
-    if rope["rope_type"] == "yarn":
+    if kind == "yarn":
         needed += ["factor", "original_max_position_embeddings"]
+        optional = ("beta_fast", "beta_slow", "mscale", "mscale_all_dim", "attention_factor")
+        for name in optional:
+            if rope.get(name) is not None and not (_is_number(rope[name]) and rope[name] >= 0):
+                raise ConfigError(
+                    f"config rope_parameters.{name} is {rope[name]!r}; it must be a number from 0, or null"
+                )
     for name in needed:
-        value = rope.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            raise ConfigError(f"config rope_parameters.{name} is {value!r}; it must be a positive number")
+        if not _is_number(rope.get(name)) or rope[name] <= 0:
+            raise ConfigError(f"config rope_parameters.{name} is {rope.get(name)!r}; it must be a positive number")
+    if kind == "yarn" and rope["rope_theta"] <= 1:
+        raise ConfigError(f"config rope_parameters.rope_theta is {rope['rope_theta']}; with YaRN it must be above 1")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,6 @@ latent is padded to that width without changing the function.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoint import CONFIG_NAME, load_weights, named_views, write_checkpoint
-from .config import DeepseekV32Config
+from .checkpoint import load_weights, named_views
+from .config import CONFIG_NAME, DeepseekV32Config, read_config
 from .errors import ConfigError
 from .model import DeepseekV32ForCausalLM
+from .shards import write_checkpoint
 
 MODEL_TYPE = "deepseek_v3"
 ARCHITECTURE = "DeepseekV3ForCausalLM"
@@ -62,17 +62,10 @@ def import_deepseek_v3(
     Raises ConfigError or CheckpointError with one line saying what is off.
     """
     path = Path(folder) / CONFIG_NAME
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read model config {path}: {error}") from error
-    if not isinstance(data, dict) or data.get("model_type") != MODEL_TYPE:
+    data = read_config(path)
+    if data.get("model_type") != MODEL_TYPE:
         raise ConfigError(
             f"model config {path} is not of model_type {MODEL_TYPE!r}; read V3.2 ones with from_pretrained"
-        )
-    if data.get("rope_interleave") is False:
-        raise ConfigError(
-            f"model config {path} has rope_interleave false; only the published interleaved rotation works"
         )
     config = DeepseekV32Config.from_dict(
         {key: value for key, value in data.items() if key != "model_type"}
@@ -82,7 +75,24 @@ def import_deepseek_v3(
         torch.manual_seed(seed)
         model = DeepseekV32ForCausalLM(config, dtype=dtype)
     load_weights(model, config, folder, without=_INDEXER)
+    if data.get("rope_interleave") is False:
+        _interleave(model)
     return model
+
+
+@torch.no_grad()
+def _interleave(model: DeepseekV32ForCausalLM) -> None:
+    """Of rotary numbers whose halves turn together make neighbours that do: another order, the same function."""
+    config = model.config
+    order = torch.arange(config.qk_rope_head_dim).view(2, -1).T.flatten()
+    for name, tensor in model.state_dict().items():
+        module = name.rpartition(".self_attn.")[2]
+        if module.startswith("kv_a_proj_with_mqa."):
+            rotary = tensor[config.kv_lora_rank :]
+            rotary.copy_(rotary[order])
+        elif module in ("q_b_proj.weight", "q_proj.weight"):
+            rotary = tensor.view(config.num_attention_heads, config.qk_head_dim, -1)[:, config.qk_nope_head_dim :]
+            rotary.copy_(rotary[:, order])
 
 
 def _v3_config(config: DeepseekV32Config) -> dict[str, Any]:

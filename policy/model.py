@@ -1,46 +1,60 @@
-"""DeepSeek-V3.2 as a language model: whole sequences for training, cached steps for sampling.
+"""DeepSeek-V3.2 as a language model: whole sequences; for cached steps see ``decode``.
 
 Letters: B batch, T time, N new tokens, V vocabulary, D hidden, K experts per token, L layers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from ..kernels.dsa import TIE_STEP, DsaOptions, IndexerLoss
-from .attention import CacheWindow, LatentAttention, LatentCache, RMSNorm
-from .checkpoint import CONFIG_NAME, load_weights, save_weights
-from .config import DeepseekV32Config
+from ..kernels.dsa import DsaOptions, IndexerLoss, Selector
+from ..kernels.forest import Forest
+from .attention import LatentAttention, RMSNorm
+from .checkpoint import check_weights, load_weights, save_weights
+from .config import CONFIG_NAME, DeepseekV32Config
 from .errors import CheckpointError
 from .moe import MixtureOfExperts, SwiGLU, update_routing_bias
 from .rope import rotation_table, softmax_scale
+from .shards import MAX_SHARD_SIZE
 
 __all__ = [
     "CausalLayer",
     "DeepseekV32ForCausalLM",
-    "LatentCache",
     "ModelOutput",
     "count_parameters",
     "update_routing_bias",
 ]
 Ties = Literal["reference", "recent"]
-# Cache windows grow in steps of this many positions, so that shapes repeat from one token to the next.
-_WINDOW_STEP = 16
 
 
 @dataclass(frozen=True)
 class ModelOutput:
     """What ``forward`` gives: ``logits_BTV`` and ``indexer_kl`` where asked for, ``hidden_BTD`` after the last norm,
-    and ``routing``: the expert choices [B, T, K] of each mixture-of-experts layer, where asked for."""
+    and, where asked for, ``routing``: the expert choices [B, T, K] of each mixture-of-experts layer, and
+    ``selected_mass``: for each layer, how much of dense attention's probability mass the selected positions hold, as a
+    mean over the queries that see more than ``index_topk`` (1 where none does)."""
 
     logits_BTV: Tensor | None
     hidden_BTD: Tensor
     indexer_kl: Tensor | None
     routing: tuple[Tensor, ...] | None = None
+    selected_mass: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ForestOutput:
+    """What ``forward_forest`` gives: ``hidden_ND`` after the last norm, the indexer's loss [], the expert choices
+    [N, K] of each mixture-of-experts layer, and ``selected_mass`` where asked for."""
+
+    hidden_ND: Tensor
+    indexer_kl: Tensor
+    routing: tuple[Tensor, ...]
+    selected_mass: tuple[float, ...] | None
 
 
 class CausalLayer(nn.Module):
@@ -57,6 +71,21 @@ class CausalLayer(nn.Module):
         )
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def forward(
+        self,
+        x_ND: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        row_weight_N: Tensor,
+        forest: Forest,
+        options: DsaOptions,
+        forced_NK: Tensor | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """The nodes' new states, the indexer's loss, the selected attention mass, and the expert choices."""
+        attended, loss, mass = self.self_attn(self.input_layernorm(x_ND), cos, sin, row_weight_N, forest, options)
+        x_ND, choice = self.feed_forward(x_ND + attended, forced_NK)
+        return x_ND, loss, mass, choice
 
     def feed_forward(self, x: Tensor, forced: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Residual sum after the second half, and the expert choices (None in a dense layer)."""
@@ -119,15 +148,17 @@ class DeepseekV32ForCausalLM(nn.Module):
             raise CheckpointError(f"checkpoint {folder} is not a folder; give the one that holds {CONFIG_NAME}")
         config = DeepseekV32Config.from_file(Path(folder) / CONFIG_NAME)
         model = cls(config, device="meta", dtype=dtype)
+        check_weights(model, config, folder)  # before memory is asked for: the shape may be a mistake
         model.to_empty(device="cpu")
         if config.tie_word_embeddings:
             model.lm_head.weight = model.model.embed_tokens.weight
         load_weights(model, config, folder)
         return model
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` as transformers would. Raises CheckpointError."""
-        save_weights(self, self.config, folder)
+    def save_pretrained(self, folder: str | Path, max_shard_size: int | str = MAX_SHARD_SIZE) -> None:
+        """Write ``config.json`` and safetensors as transformers would, in shards of at most ``max_shard_size`` (bytes,
+        or "5GB"). Raises CheckpointError."""
+        save_weights(self, self.config, folder, max_shard_size)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -158,45 +189,91 @@ class DeepseekV32ForCausalLM(nn.Module):
         return_logits: bool = True,
         routing: Sequence[Tensor] | None = None,
         return_routing: bool = False,
-        ties: Ties | None = None,
+        ties: Ties = "reference",
+        selector: Selector = "indexer",
+        seed: int = 0,
+        measure: bool = False,
     ) -> ModelOutput:
         """Whole right-padded sequences; ``lengths_B`` says how many tokens of each are real (for the indexer's loss).
+        ``forward_forest`` has the same without padding, and with shared prefixes.
 
         ``sparse=False`` ignores the indexer (plain MLA). ``indexer_loss``: the mean over real positions and layers of
         KL(main attention summed over heads || softmax of the indexer's scores), over all earlier positions
         ("dense") or the selected ones ("sparse"); it reaches the indexer's weights only. ``routing`` forces the
         expert choices [B, T, K] of each mixture-of-experts layer; their weights are still computed.
-        ``ties`` between exactly equal indexer scores: "recent" is what ``extend`` does and does not depend on padding;
-        "reference" is ``torch.topk`` over the T columns, as transformers has it. Default: "reference" when
-        ``lengths_B`` is None, else "recent". Raises ValueError for sequences beyond ``max_position_embeddings``.
+        ``ties`` between exactly equal indexer scores: "recent" is what ``decode`` does and does not depend on padding;
+        "reference" is ``torch.topk`` over the T columns, as transformers has it. ``selector`` "window" or "random"
+        (with ``seed``) selects as many positions without the indexer, as a control. ``measure`` asks for
+        ``selected_mass``.
+        Raises ValueError for sequences beyond ``max_position_embeddings``.
         """
-        time = tokens_BT.shape[1]
-        self._check_call(time, routing)
-        cos, sin = (table[:time] for table in self._angles(time))
+        batch, time = tokens_BT.shape
         options = DsaOptions(
             scale=softmax_scale(self.config),
             topk=self.config.index_topk,
             sparse=sparse,
             indexer_loss=indexer_loss,
-            recent_ties=(ties or ("reference" if lengths_B is None else "recent")) == "recent",
+            recent_ties=ties == "recent",
+            selector=selector,
+            seed=seed,
+            measure=measure,
         )
-        row_weight_BT = _row_weights(tokens_BT, lengths_B) / self.config.num_hidden_layers
-        x = self.model.embed_tokens(tokens_BT)
-        indexer_kl = torch.zeros((), device=x.device)
-        choices: list[Tensor] = []
-        for number, layer in enumerate(self._layers()):
-            normed = layer.input_layernorm(x)
-            attended, loss = layer.self_attn(normed, cos, sin, row_weight_BT, options)
-            indexer_kl = indexer_kl + loss
-            forced = routing[len(choices)] if routing is not None and not self.config.is_dense(number) else None
-            x, choice = layer.feed_forward(x + attended, forced)
-            choices += [] if choice is None else [choice]
-        hidden = self.model.norm(x)
+        forced = None if routing is None else [choice.reshape(batch * time, -1) for choice in routing]
+        weights_N = _row_weights(tokens_BT, lengths_B).flatten()
+        forest = Forest.separate([time] * batch)
+        found = self.forward_forest(tokens_BT.flatten(), forest, weights_N, options, routing=forced)
+        hidden_BTD = found.hidden_ND.view(batch, time, -1)
         return ModelOutput(
-            logits_BTV=self.lm_head(hidden) if return_logits else None,
-            hidden_BTD=hidden,
-            indexer_kl=indexer_kl if indexer_loss != "none" else None,
-            routing=tuple(choices) if return_routing else None,
+            logits_BTV=self.lm_head(hidden_BTD) if return_logits else None,
+            hidden_BTD=hidden_BTD,
+            indexer_kl=found.indexer_kl if indexer_loss != "none" else None,
+            routing=tuple(choice.view(batch, time, -1) for choice in found.routing) if return_routing else None,
+            selected_mass=found.selected_mass,
+        )
+
+    def forward_forest(
+        self,
+        tokens_N: Tensor,
+        forest: Forest,
+        row_weight_N: Tensor,
+        options: DsaOptions,
+        *,
+        routing: Sequence[Tensor] | None = None,
+        recompute: bool = False,
+    ) -> ForestOutput:
+        """The nodes of a forest of sequences, each computed once.
+
+        ``row_weight_N`` is what each node counts in the indexer's loss (summed over nodes, averaged over layers).
+        ``routing`` forces the expert choices [N, K] of each mixture-of-experts layer where they are not -1.
+        ``recompute`` keeps only each layer's input for the backward pass and computes the rest again there.
+        Raises ValueError for sequences beyond ``max_position_embeddings``.
+        """
+        self._check_call(forest.deepest, routing)
+        if options.selector != "indexer" and options.indexer_loss != "none":
+            raise ValueError(
+                f"the {options.selector} selector leaves the indexer nothing to learn: set no indexer_loss"
+            )
+        depth_N = forest.depth_N.to(tokens_N.device)
+        cos, sin = (table[depth_N] for table in self._angles(forest.deepest))
+        weight_N = row_weight_N / self.config.num_hidden_layers
+        x = self.model.embed_tokens(tokens_N)
+        losses, masses, choices = list[Tensor](), list[Tensor](), list[Tensor]()
+        for number, layer in enumerate(self._layers()):
+            forced = routing[len(choices)] if routing is not None and not self.config.is_dense(number) else None
+            how = replace(options, seed=options.seed + number)
+            given = (x, cos, sin, weight_N, forest, how, forced)
+            if recompute and torch.is_grad_enabled():
+                x, loss, mass, choice = checkpoint(layer, *given, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x, loss, mass, choice = layer(*given)
+            losses.append(loss)
+            masses.append(mass)
+            choices += [] if choice is None else [choice]
+        return ForestOutput(
+            hidden_ND=self.model.norm(x),
+            indexer_kl=torch.stack(losses).sum(),
+            routing=tuple(choices),
+            selected_mass=tuple(_mean_mass(mass) for mass in masses) if options.measure else None,
         )
 
     def _layers(self) -> list[CausalLayer]:
@@ -209,78 +286,6 @@ class DeepseekV32ForCausalLM(nn.Module):
         if routing is not None and len(routing) != moe:
             raise ValueError(f"routing has {len(routing)} layers, the model has {moe} mixture-of-experts layers")
 
-    @torch.no_grad()
-    def extend(
-        self,
-        tokens_BN: Tensor,
-        cache: LatentCache,
-        slots_B: Tensor,
-        starts_B: Tensor,
-        lengths_B: Tensor | None = None,
-        *,
-        sparse: bool = True,
-        last_only: bool = True,
-        routing_out: list[Tensor] | None = None,
-    ) -> Tensor:
-        """Append ``lengths_B[b] <= N`` tokens (default N) at position ``starts_B[b]`` of slot ``slots_B[b]``.
-
-        The slots of one call differ. Returns logits [B, V] after each row's last valid token, or [B, N, V] with
-        ``last_only=False`` (beyond a row's length they are meaningless). ``routing_out`` collects the expert choices
-        [B, N, K] of each mixture-of-experts layer.
-        Raises ValueError if a row would outgrow its slot.
-        """
-        window = _window(cache, tokens_BN.shape[1], slots_B, starts_B, lengths_B)
-        cos_table, sin_table = self._angles(cache.max_len)
-        cos, sin = cos_table[window.positions_BN], sin_table[window.positions_BN]
-        x = self.model.embed_tokens(tokens_BN)
-        for layer, latents, index_keys in zip(self._layers(), cache.latent, cache.index_keys, strict=True):
-            normed = layer.input_layernorm(x)
-            x = x + layer.self_attn.extend(normed, cos, sin, latents, index_keys, window, sparse=sparse)
-            x, choice = layer.feed_forward(x)
-            if routing_out is not None and choice is not None:
-                routing_out.append(choice)
-        if last_only:
-            x = (
-                x[:, -1]
-                if lengths_B is None
-                else x[torch.arange(len(x), device=x.device), (lengths_B - 1).clamp(min=0)]
-            )
-        logits: Tensor = self.lm_head(self.model.norm(x))
-        return logits
-
-
-def _window(cache: LatentCache, new: int, slots_B: Tensor, starts_B: Tensor, lengths_B: Tensor | None) -> CacheWindow:
-    """Check and lay out one ``extend``."""
-    slots, starts = slots_B.tolist(), starts_B.tolist()
-    lengths = [new] * len(slots) if lengths_B is None else lengths_B.tolist()
-    end = max(start + length for start, length in zip(starts, lengths, strict=True))
-    if end > cache.max_len or min(starts) < 0 or max(lengths) > new:
-        raise ValueError(
-            f"rows would reach position {end} with up to {max(lengths)} of {new} tokens; slots hold {cache.max_len}"
-        )
-    consecutive = slots == list(range(slots[0], slots[0] + len(slots)))
-    base_B = slots_B * cache.max_len
-    positions_BN = (starts_B.unsqueeze(-1) + torch.arange(new, device=starts_B.device)).clamp_(max=cache.max_len - 1)
-    write_M = (base_B.unsqueeze(-1) + positions_BN).flatten()
-    kept_M = None
-    if min(lengths) < new and lengths_B is not None:
-        kept_M = (torch.arange(new, device=starts_B.device) < lengths_B.unsqueeze(-1)).flatten().nonzero().squeeze(-1)
-        write_M = write_M[kept_M]
-    span = min(-(-end // _WINDOW_STEP) * _WINDOW_STEP, cache.max_len)
-    columns = torch.arange(span, device=starts_B.device)
-    visible_BNS = columns <= positions_BN.unsqueeze(-1)
-    handicap_BNS = ((columns + 1) * TIE_STEP).masked_fill(~visible_BNS, float("-inf"))
-    return CacheWindow(
-        rows=slice(slots[0], slots[0] + len(slots)) if consecutive else slots_B,
-        base_B=base_B,
-        positions_BN=positions_BN,
-        span=span,
-        write_M=write_M,
-        kept_M=kept_M,
-        visible_BNS=visible_BNS,
-        handicap_BNS=handicap_BNS,
-    )
-
 
 def _row_weights(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
     """Weights [B, T] that turn a sum over positions into the mean over the real ones."""
@@ -289,6 +294,11 @@ def _row_weights(tokens_BT: Tensor, lengths_B: Tensor | None) -> Tensor:
     else:
         real_BT = (torch.arange(tokens_BT.shape[1], device=tokens_BT.device) < lengths_B.unsqueeze(-1)).float()
     return real_BT / real_BT.sum().clamp(min=1)
+
+
+def _mean_mass(mass: Tensor) -> float:
+    held, counted = mass.tolist()
+    return held / counted if counted else 1.0
 
 
 def count_parameters(model: nn.Module) -> int:

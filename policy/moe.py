@@ -3,6 +3,9 @@
 Letters: N tokens, D hidden, I intermediate, E experts, G groups, K experts per token.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -44,9 +47,16 @@ class Router(nn.Module):
         self.register_buffer("e_score_correction_bias", torch.zeros(config.n_routed_experts, dtype=torch.float32))
 
     def forward(self, x_ND: Tensor, forced_NK: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Expert choices [N, K] and their weights [N, K] (float32); ``forced_NK`` overrides the choice alone."""
+        """Expert choices [N, K] and their weights [N, K] (float32).
+
+        ``forced_NK`` overrides the choice alone, but for rows of -1.
+        """
         scores_NE = F.linear(x_ND.float(), self.weight.float()).sigmoid()
-        choice_NK = self._choose(scores_NE.detach()) if forced_NK is None else forced_NK
+        free = forced_NK is None or bool((forced_NK < 0).any())
+        choice_NK = self._choose(scores_NE.detach()) if free else None
+        if forced_NK is not None:
+            choice_NK = forced_NK if choice_NK is None else torch.where(forced_NK < 0, choice_NK, forced_NK)
+        assert choice_NK is not None
         weights_NK = scores_NE.gather(1, choice_NK)
         if self.config.norm_topk_prob:
             weights_NK = weights_NK / (weights_NK.sum(dim=-1, keepdim=True) + 1e-20)
@@ -91,16 +101,72 @@ class Experts(nn.Module):
 
     def _chosen_experts(self, x_ND: Tensor, choice_NK: Tensor, weights_NK: Tensor) -> Tensor:
         """Tokens sorted by expert, one product per expert that has any."""
-        order = choice_NK.flatten().argsort(stable=True)
-        token = order // choice_NK.shape[1]
-        counts = torch.bincount(choice_NK.flatten(), minlength=len(self.down_proj)).tolist()
-        weights = weights_NK.flatten()[order].unsqueeze(-1).to(x_ND.dtype)
-        outputs = []
-        for expert, rows in enumerate(torch.split(x_ND[token], counts)):
-            if len(rows):
-                gate, up = F.linear(rows, self.gate_up_proj[expert]).chunk(2, dim=-1)
-                outputs.append(F.linear(F.silu(gate) * up, self.down_proj[expert]))
-        return torch.zeros_like(x_ND).index_add_(0, token, torch.cat(outputs) * weights)
+        mix: Callable[..., Tensor] = _ChosenExperts.apply
+        return mix(x_ND, choice_NK, weights_NK.to(x_ND.dtype), self.gate_up_proj, self.down_proj)
+
+
+class _ChosenExperts(torch.autograd.Function):
+    """Routed SwiGLU experts. By hand, because autograd's gradient of one expert of a fused weight fills a tensor as
+    large as all of them.
+
+    Letters as above, and S = N * K rows sorted by expert.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *given: Tensor) -> Tensor:
+        x, choice, weights, gate_up, down = given
+        order = choice.flatten().argsort(stable=True)
+        counts = torch.bincount(choice.flatten(), minlength=len(down)).tolist()
+        token = order // choice.shape[1]
+        # Where each of a token's K rows stands among the sorted.
+        place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=x.device)).view_as(choice)
+        both, out = x.new_empty(len(order), gate_up.shape[1]), x.new_empty(len(order), x.shape[1])
+        _by_expert(x[token], gate_up.transpose(1, 2), counts, both)
+        gate, up = both.chunk(2, dim=-1)
+        _by_expert(F.silu(gate) * up, down.transpose(1, 2), counts, out)
+        ctx.save_for_backward(x, weights, gate_up, down, both, order, token, place)
+        ctx.counts = counts
+        return _weighted_sum(out, place, weights)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weights, gate_up, down, both, order, token, place = ctx.saved_tensors
+        gate, up = both.chunk(2, dim=-1)
+        silu, sorted_weights = F.silu(gate), weights.flatten()[order].unsqueeze(-1)
+        rows, inner = grads[0][token], silu * up
+        d_inner = torch.empty_like(inner)
+        _by_expert(rows, down, ctx.counts, d_inner)
+        d_weights = torch.empty_like(weights).flatten().index_copy_(0, order, torch.linalg.vecdot(inner, d_inner))
+        d_down = _per_expert(rows, inner.mul_(sorted_weights), ctx.counts, torch.empty_like(down))
+        d_inner.mul_(sorted_weights)
+        d_both = torch.empty_like(both)
+        torch.mul(d_inner, silu, out=d_both[:, inner.shape[1] :])
+        d_both[:, : inner.shape[1]] = torch.ops.aten.silu_backward(d_inner.mul_(up), gate)
+        d_gate_up = _per_expert(d_both, x[token], ctx.counts, torch.empty_like(gate_up))
+        d_rows = rows
+        _by_expert(d_both, gate_up, ctx.counts, d_rows)
+        return _weighted_sum(d_rows, place, None), None, d_weights.view_as(weights), d_gate_up, d_down
+
+
+def _by_expert(rows_Sa: Tensor, weight_Eab: Tensor, counts: list[int], out_Sb: Tensor) -> None:
+    """Multiply each expert's rows by its weight."""
+    parts = zip(torch.split(rows_Sa, counts), weight_Eab, torch.split(out_Sb, counts), strict=True)
+    for rows, weight, out in parts:
+        if len(rows):
+            torch.mm(rows, weight, out=out)
+
+
+def _per_expert(left_Sa: Tensor, right_Sb: Tensor, counts: list[int], out_Eab: Tensor) -> Tensor:
+    """Each expert's left^T right; zero for one without rows."""
+    parts = zip(torch.split(left_Sa, counts), torch.split(right_Sb, counts), out_Eab, strict=True)
+    for left, right, out in parts:
+        torch.mm(left.T, right, out=out)
+    return out_Eab
+
+
+def _weighted_sum(rows_SD: Tensor, place_NK: Tensor, weights_NK: Tensor | None) -> Tensor:
+    """For each token the sum of its K rows, each times its weight."""
+    return F.embedding_bag(place_NK, rows_SD, mode="sum", per_sample_weights=weights_NK)
 
 
 class MixtureOfExperts(nn.Module):

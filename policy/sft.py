@@ -8,7 +8,7 @@ from itertools import islice
 
 from ..rollout.types import Trajectory
 from .batches import Sample
-from .learner import Learner
+from .learner import TakesSteps
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class SftConfig:
         return falling * min(1.0, (step + 1) / max(1, self.warmup))
 
 
-def fine_tune(learner: Learner, trajectories: Iterator[Trajectory], config: SftConfig) -> Iterator[dict[str, float]]:
-    """Train step by step; yields the metrics of each, `tokens` among them (so far, in all). Ends early where the
-    trajectories do.
+def fine_tune(
+    learner: TakesSteps, trajectories: Iterator[Trajectory], config: SftConfig, first: int = 0
+) -> Iterator[dict[str, float]]:
+    """Train step by step from step `first` on; yields the metrics of each, `tokens` among them (since then, in all).
+    Ends early where the trajectories do.
     """
     tokens = 0
-    for step in range(config.steps):
+    for step in range(first, config.steps):
         learner.sparse = step >= config.dense_steps
         learner.set_lr(config.lr_at(step))
         samples = [Sample.of(trajectory) for trajectory in islice(trajectories, config.batch)]

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from palestra.policy.cache import PagedCache
 from palestra.policy.config import DeepseekV32Config
+from palestra.policy.decode import Chunk
 from palestra.policy.engine import PolicyEngine
 from palestra.policy.model import DeepseekV32ForCausalLM
 from palestra.rollout.errors import EngineError
@@ -81,6 +83,19 @@ def naive_greedy(model: DeepseekV32ForCausalLM, tokens: list[int], count: int) -
 async def generate_all(engine: PolicyEngine, prompts: list[list[int]], samplings: list[Sampling]) -> list[Completion]:
     calls = [engine.generate(tokens, sampling) for tokens, sampling in zip(prompts, samplings, strict=True)]
     return list(await asyncio.gather(*calls))
+
+
+def count_computed(engine: PolicyEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that tells how many tokens each step of the engine computes from now on."""
+    computed: list[int] = []
+    run = engine._decoder.run
+
+    def counted(cache: PagedCache, chunks: list[Chunk]) -> Tensor:
+        computed.append(sum(len(chunk.tokens) for chunk in chunks))
+        return run(cache, chunks)
+
+    monkeypatch.setattr(engine._decoder, "run", counted)
+    return computed
 
 
 def run_quietly(main: Coroutine[Any, Any, Any]) -> Any:
@@ -162,15 +177,8 @@ def test_seeds_reproduce_whatever_else_runs() -> None:
 
 def test_earlier_turns_are_reused_and_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model(2)
-    computed: list[int] = []
-    extend = model.extend
-
-    def counted(tokens: Tensor, cache: Any, slots: Tensor, starts: Tensor, lengths: Tensor) -> Tensor:
-        computed.append(int(lengths.sum()))
-        return extend(tokens, cache, slots, starts, lengths)
-
-    monkeypatch.setattr(model, "extend", counted)
     engine = PolicyEngine(model, slots=3, max_len=120)
+    computed = count_computed(engine, monkeypatch)
 
     async def episode(seed: int) -> list[tuple[int, ...]]:
         tokens, said = prompt(seed, 12 + seed), []
@@ -223,6 +231,8 @@ def test_stop_tokens_and_lengths() -> None:
         ([1, 2, -4], GREEDY, "token id -4 at position 2"),
         ([1], Sampling(temperature=-1.0), "temperature -1.0"),
         ([1], Sampling(top_p=0.0), "top_p 0.0"),
+        ([1], Sampling(min_p=1.5), "min_p 1.5"),
+        ([1], Sampling(experts_from=-1), "experts_from -1"),
     ],
 )
 def test_what_does_not_fit_is_refused(tokens: list[int], sampling: Sampling, message: str) -> None:
@@ -365,17 +375,186 @@ def test_a_second_running_loop_is_refused() -> None:
     run_quietly(main())
 
 
+def test_a_group_computes_its_prompt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members that arrive together wait for the first; so do those that share only a beginning."""
+    model = random_model(1)
+    engine = PolicyEngine(model, slots=20, max_len=64, page_size=4, prefill=16)
+    computed = count_computed(engine, monkeypatch)
+    same, longer = prompt(0, 33), [*prompt(0, 33)[:30], *prompt(1, 9)]
+    prompts = [same] * 12 + [longer] * 3
+    samplings = [replace(GREEDY, temperature=1.0, max_tokens=6, seed=n) for n in range(15)]
+    found = run_quietly(generate_all(engine, prompts, samplings))
+    # Each member computes its last prompt token and what it sampled but the last; beginnings come in pages.
+    assert sum(computed) <= 33 + (39 - 28) + 15 * (3 + 6)
+    for tokens, sampling, completion in zip(prompts, samplings, found, strict=True):
+        alone = run_quietly(generate_all(PolicyEngine(model, slots=1, max_len=64), [tokens], [sampling]))[0]
+        assert completion.tokens == alone.tokens
+        assert completion.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+
+
+def test_long_prompts_do_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = PolicyEngine(random_model(), slots=4, max_len=128, prefill=10)
+    computed = count_computed(engine, monkeypatch)
+    run_quietly(generate_all(engine, [prompt(0, 5), prompt(1, 90), prompt(2, 40)], [GREEDY] * 3))
+    assert max(computed) <= 10 + 2
+    assert sum(computed) == 5 + 90 + 40 + 3 * 11
+
+
+@pytest.mark.parametrize("pages", [16, 20, 40])
+def test_too_few_pages_lose_nothing(pages: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests wait, step back and are computed again; each ends as if alone."""
+    model = random_model(2)
+    engine = PolicyEngine(model, slots=6, max_len=64, pages=pages, page_size=4)
+    computed = count_computed(engine, monkeypatch)
+    prompts = [prompt(n, 5 + 4 * n) for n in range(9)]
+    samplings = [replace(GREEDY, temperature=0.8, seed=n, max_tokens=25, experts_from=0) for n in range(9)]
+    found = run_quietly(generate_all(engine, prompts, samplings))
+    least = sum(len(tokens) + 24 for tokens in prompts)
+    assert sum(computed) >= least
+    assert pages == 40 or sum(computed) > least  # some were computed again
+    for tokens, sampling, completion in zip(prompts, samplings, found, strict=True):
+        alone = run_quietly(generate_all(PolicyEngine(model, slots=1, max_len=64), [tokens], [sampling]))[0]
+        assert completion.tokens == alone.tokens
+        assert completion.experts is not None
+        assert alone.experts is not None
+        assert (completion.experts == alone.experts).all()
+    assert engine._cache.room == pages
+
+
+def test_a_request_that_can_never_fit_is_refused() -> None:
+    engine = PolicyEngine(random_model(), slots=2, max_len=64, pages=4, page_size=4)
+    message = "a request of 9 tokens and 12 new ones does not fit: it needs 5 pages of 4 tokens and the cache has 4"
+    with pytest.raises(EngineError, match=message):
+        run_quietly(engine.generate(prompt(0, 9), GREEDY))
+    assert len(run_quietly(engine.generate(prompt(0, 5), GREEDY)).tokens) == 12
+
+
+@pytest.mark.parametrize("start", [0, 7, 20])
+def test_expert_choices_are_those_of_the_full_forward(start: int) -> None:
+    model = random_model(6, n_routed_experts=8, num_hidden_layers=3)
+    engine = PolicyEngine(model, slots=4, max_len=64, page_size=4)
+    sampling = replace(GREEDY, experts_from=start)
+    prompts = [prompt(0, 21), prompt(0, 21), [*prompt(0, 12), *prompt(3, 10)]]
+    for tokens, completion in zip(prompts, run_quietly(generate_all(engine, prompts, [sampling] * 3)), strict=True):
+        with torch.no_grad():
+            routing = model(torch.tensor([[*tokens, *completion.tokens]]), ties="recent", return_routing=True).routing
+        expected = torch.stack([choice[0] for choice in routing], dim=1)[start:-1].sort().values
+        assert completion.experts is not None
+        assert completion.experts.shape == (len(tokens) + 11 - start, 2, 2)
+        assert torch.equal(torch.from_numpy(completion.experts).long().sort().values, expected)
+    assert run_quietly(engine.generate(prompts[0], GREEDY)).experts is None
+
+
+def test_versions_and_experts_of_both_weights() -> None:
+    engine, second = PolicyEngine(random_model(0), slots=2, max_len=64), random_model(7)
+    sampling = replace(GREEDY, experts_from=0)
+
+    async def main() -> tuple[Completion, Completion]:
+        running = asyncio.create_task(engine.generate(prompt(0, 9), sampling))
+        for _ in range(6):
+            await asyncio.sleep(0)
+        engine.load_weights(second.state_dict(), 5)
+        return await running, await engine.generate(prompt(1, 9), sampling)
+
+    mixed, later = run_quietly(main())
+    assert later.versions is None
+    assert mixed.versions is not None
+    before = mixed.versions.count(0)
+    assert 0 < before < 12
+    assert mixed.versions == (0,) * before + (5,) * (12 - before)
+    tokens = torch.tensor([[*prompt(0, 9), *mixed.tokens]])
+    known = 9 + before - 1  # what the first weights computed before they went
+    assert mixed.experts is not None
+    for weights_of, positions in ((random_model(0), slice(0, known)), (second, slice(known, 9 + 11))):
+        with torch.no_grad():
+            routing = weights_of(tokens, ties="recent", return_routing=True).routing
+        expected = torch.stack([choice[0] for choice in routing], dim=1)[positions].sort().values
+        assert torch.equal(torch.from_numpy(mixed.experts[positions]).long().sort().values, expected)
+
+
+def test_stop_sequences_end_with_the_new_tokens_only() -> None:
+    model = random_model()
+    said = naive_greedy(model, prompt(0, 6), 12)
+    engine = PolicyEngine(model, slots=4, max_len=64)
+    across = (prompt(0, 6)[-1], said[0])  # begins in the prompt: not a match
+    samplings = [
+        replace(GREEDY, stop_sequences=(said[3:6],)),
+        replace(GREEDY, stop_sequences=((), across, said[5:7], said[:9])),
+        replace(GREEDY, stop_sequences=(said[:1],)),
+        replace(GREEDY, stop_sequences=((*said, 1),)),
+    ]
+    found = run_quietly(generate_all(engine, [prompt(0, 6)] * 4, samplings))
+    for sampling, completion in zip(samplings, found, strict=True):
+        ends = [
+            end
+            for end in range(1, 13)
+            if any(one and said[max(0, end - len(one)) : end] == one for one in sampling.stop_sequences)
+        ]
+        assert completion.tokens == said[: min(ends, default=12)]
+        assert completion.finish == ("stop" if ends else "length")
+
+
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_deterministic_results_are_the_same_to_the_last_bit(data: st.DataObject) -> None:
+    """Whatever arrives when, however prompts are cut, whatever pages are left or cached, whoever leaves."""
+    model = random_model(4)
+    shared = prompt(99, 20)
+    wanted = [[*shared[: 7 + 5 * n], *prompt(n, 4 + n)] for n in range(3)]
+    sampling = [Sampling(top_p=0.9, max_tokens=9, seed=n) for n in range(3)]
+    alone = [
+        run_quietly(PolicyEngine(model, slots=1, max_len=48, deterministic=True).generate(tokens, how))
+        for tokens, how in zip(wanted, sampling, strict=True)
+    ]
+    engine = PolicyEngine(
+        model,
+        slots=data.draw(st.integers(1, 6)),
+        max_len=48,
+        pages=data.draw(st.integers(13, 60)),
+        page_size=data.draw(st.sampled_from([4, 7])),
+        prefill=data.draw(st.integers(1, 40)),
+        deterministic=True,
+    )
+    crowd = data.draw(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9), st.booleans()), max_size=6))
+
+    async def stranger(number: int, length: int, delay: int, leaves: bool) -> None:
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        tokens = [*shared[:length], *prompt(50 + number, 3)]
+        call = asyncio.create_task(engine.generate(tokens, Sampling(max_tokens=1 + delay, seed=number)))
+        if leaves:
+            for _ in range(delay // 2):
+                await asyncio.sleep(0)
+            call.cancel()
+        await asyncio.wait([call])
+
+    async def main() -> list[Completion]:
+        strangers = [asyncio.create_task(stranger(number, *plan)) for number, plan in enumerate(crowd)]
+        found = await asyncio.gather(*(engine.generate(*pair) for pair in zip(wanted, sampling, strict=True)))
+        again = await asyncio.gather(*(engine.generate(*pair) for pair in zip(wanted, sampling, strict=True)))
+        await asyncio.gather(*strangers)
+        return [*found, *again]
+
+    assert run_quietly(main()) == [*alone, *alone]
+
+
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.integers(1, 30), st.integers(1, 9), st.integers(0, 12), st.booleans()), min_size=1, max_size=9
     ),
     st.integers(1, 4),
+    st.sampled_from([None, 12, 17]),
+    st.integers(1, 40),
+    st.one_of(st.none(), st.integers(0, 12)),
 )
-def test_any_schedule_gives_the_same_tokens(plans: list[tuple[int, int, int, bool]], slots: int) -> None:
-    """Requests of any length that come and are cancelled at any time do not disturb one another."""
+def test_any_schedule_gives_the_same_tokens(
+    plans: list[tuple[int, int, int, bool]], slots: int, pages: int | None, prefill: int, swap: int | None
+) -> None:
+    """Requests of any length that come and are cancelled at any time do not disturb one another; neither do scarce
+    pages, prompts cut anywhere, nor the same weights loaded again."""
     model = random_model(4)
-    engine = PolicyEngine(model, slots=slots, max_len=48)
+    engine = PolicyEngine(model, slots=slots, max_len=48, pages=pages, page_size=4, prefill=prefill)
 
     async def one(number: int, length: int, count: int, delay: int, cancel: bool) -> Completion | None:
         for _ in range(delay):
@@ -390,8 +569,16 @@ def test_any_schedule_gives_the_same_tokens(plans: list[tuple[int, int, int, boo
         await asyncio.wait([call])
         return None
 
+    async def load() -> None:
+        for _ in range(swap or 0):
+            await asyncio.sleep(0)
+        if swap is not None:
+            engine.load_weights({name: tensor.clone() for name, tensor in model.state_dict().items()}, 1)
+
     async def main() -> list[Completion | None]:
-        return list(await asyncio.gather(*(one(number, *plan) for number, plan in enumerate(plans))))
+        calls = [one(number, *plan) for number, plan in enumerate(plans)]
+        *found, _ = await asyncio.gather(*calls, load())
+        return list(found)
 
     for number, (plan, completion) in enumerate(zip(plans, run_quietly(main()), strict=True)):
         if completion is not None:

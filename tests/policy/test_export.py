@@ -175,9 +175,6 @@ def test_imports_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="index_head_dim 4 is less than qk_rope_head_dim 8"):
         import_deepseek_v3(tmp_path, index_head_dim=4)
     config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"rope_interleave": False}))
-    with pytest.raises(ConfigError, match="rope_interleave"):
-        import_deepseek_v3(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config | {"kv_lora_rank": 17}))
     with pytest.raises(CheckpointError, match="kv_a_proj_with_mqa"):
         import_deepseek_v3(tmp_path)

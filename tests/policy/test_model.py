@@ -5,16 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 import transformers
 from torch import Tensor
 
-from palestra.kernels.dsa import DsaOptions, IndexTensors, dsa_attention, select
 from palestra.policy.config import DeepseekV32Config
 from palestra.policy.errors import ConfigError
 from palestra.policy.model import (
     DeepseekV32ForCausalLM,
-    LatentCache,
     count_parameters,
     update_routing_bias,
 )
@@ -136,45 +133,6 @@ def test_without_q_lora_dense_attention_equals_deepseek_v3() -> None:
         assert (theirs(tokens).logits - ours(tokens).logits_BTV).abs().max() <= 1e-4
 
 
-@pytest.mark.parametrize("variant", ["sparse", "topk_above_context", "yarn", "groups", "wide_heads"])
-@pytest.mark.parametrize("sparse", [True, False])
-def test_extend_by_steps_and_chunks_equals_forward(variant: str, sparse: bool) -> None:
-    config = small(**VARIANTS[variant])
-    model = random_model(config, dtype=torch.float64)
-    tokens, slots = torch.randint(0, 61, (3, 40)), torch.tensor([4, 0, 2])
-    with torch.no_grad():
-        expected = model(tokens, sparse=sparse, ties="recent").logits_BTV
-    cache = LatentCache(config, slots=5, max_len=48, dtype=torch.float64)
-    at = 0
-    for size in (1, 1, 9, 1, 20, 3, 1, 1, 3):
-        chunk, starts = tokens[:, at : at + size], torch.full((3,), at)
-        logits = model.extend(chunk, cache, slots, starts, sparse=sparse, last_only=False)
-        torch.testing.assert_close(logits, expected[:, at : at + size], rtol=0, atol=1e-6)
-        at += size
-    assert at == tokens.shape[1]
-
-
-def test_extend_with_ragged_rows() -> None:
-    config = small()
-    model = random_model(config)
-    tokens = torch.randint(0, 61, (3, 30))
-    with torch.no_grad():
-        expected = model(tokens, ties="recent").logits_BTV
-    assert expected is not None
-    cache = LatentCache(config, slots=3, max_len=30)
-    at = torch.zeros(3, dtype=torch.long)
-    for lengths in ([4, 11, 1], [9, 1, 3], [1, 1, 1], [2, 12, 7]):
-        size, new = max(lengths), torch.tensor(lengths)
-        chunk = torch.stack([F.pad(tokens[b, at[b] : at[b] + lengths[b]], (0, size - lengths[b])) for b in range(3)])
-        choices: list[Tensor] = []
-        logits = model.extend(chunk, cache, torch.arange(3), at, new, routing_out=choices)
-        at = at + new
-        torch.testing.assert_close(logits, expected[torch.arange(3), at - 1], rtol=0, atol=1e-4)
-        assert [tuple(choice.shape) for choice in choices] == [(3, size, 2)] * 2
-    with pytest.raises(ValueError, match="slots hold 30"):
-        model.extend(tokens[:, :20], cache, torch.arange(3), at)
-
-
 def test_padding_does_not_reach_earlier_tokens() -> None:
     model, tokens = random_model(small()), torch.randint(0, 61, (2, 30))
     lengths = torch.tensor([17, 30])
@@ -184,48 +142,6 @@ def test_padding_does_not_reach_earlier_tokens() -> None:
         other = model(tokens[1:], lengths_B=torch.tensor([30]), indexer_loss="sparse")
     torch.testing.assert_close(padded.logits_BTV[:1, :17], alone.logits_BTV, rtol=0, atol=1e-5)
     torch.testing.assert_close(padded.indexer_kl, (alone.indexer_kl * 17 + other.indexer_kl * 30) / 47)
-
-
-@pytest.mark.parametrize("loss", ["sparse", "dense", "none"])
-@pytest.mark.parametrize("sparse", [True, False])
-def test_dsa_attention_equals_naive(loss: Any, sparse: bool) -> None:
-    """Output, loss and all gradients against autograd of the plain formulas, over more than one stripe of queries."""
-    torch.manual_seed(3)
-    batch, time, heads, index_heads, topk = 2, 150, 2, 3, 20
-    shapes: list[tuple[int, ...]] = [(batch, time, heads, 6), (batch, time, heads, 6), (batch, time, heads, 5)]
-    shapes += [(batch, time, index_heads, 4), (batch, time, 4), (batch, time, index_heads)]
-    inputs = [torch.randn(shape, requires_grad=True) for shape in shapes]
-    weight = torch.rand(batch, time)
-    probe = torch.randn(batch, time, heads, 5)
-    options = DsaOptions(scale=0.4, topk=topk, sparse=sparse, indexer_loss=loss)
-    out, divergence = dsa_attention(inputs[0], inputs[1], inputs[2], IndexTensors(*inputs[3:]), weight, options)
-    needed = inputs if loss != "none" else inputs[:3]
-    grads = torch.autograd.grad((out * probe).sum() + 2 * divergence, needed)
-    naive_out, naive_divergence = naive_dsa(inputs, weight, options)
-    expected = torch.autograd.grad((naive_out * probe).sum() + 2 * naive_divergence, needed, materialize_grads=True)
-    torch.testing.assert_close(out, naive_out, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(divergence, naive_divergence, rtol=1e-4, atol=1e-5)
-    for grad, wanted in zip(grads, expected, strict=True):
-        torch.testing.assert_close(grad, wanted, rtol=1e-3, atol=1e-4)
-
-
-def naive_dsa(inputs: list[Tensor], weight: Tensor, options: DsaOptions) -> tuple[Tensor, Tensor]:
-    q, k, v, iq, ik, iw = inputs
-    time = q.shape[1]
-    visible = torch.ones(time, time, dtype=torch.bool).tril().expand(len(q), -1, -1)
-    scores = (torch.einsum("btjd,bsd->btjs", iq, ik).relu() * iw.unsqueeze(-1)).sum(2)
-    chosen = select(scores.detach(), visible, options.topk, recent_ties=True)
-    opened = chosen if options.sparse else visible
-    logits = torch.einsum("bthd,bshd->bhts", q, k) * options.scale
-    probs = logits.masked_fill(~opened.unsqueeze(1), float("-inf")).softmax(-1)
-    out = torch.einsum("bhts,bshd->bthd", probs, v)
-    if options.indexer_loss == "none":
-        return out, torch.zeros(())
-    among = chosen if options.indexer_loss == "sparse" else visible
-    target = probs.detach().sum(1) * among
-    target = target / target.sum(-1, keepdim=True)
-    log_q = scores.masked_fill(~among, float("-inf")).log_softmax(-1).masked_fill(~among, 0.0)
-    return out, ((torch.xlogy(target, target) - target * log_q).sum(-1) * weight).sum()
 
 
 def test_indexer_loss_reaches_the_indexer_only() -> None:
@@ -247,10 +163,35 @@ def test_lm_loss_does_not_reach_the_indexer() -> None:
         assert reached != (".indexer." in name), name
 
 
-def test_ties_go_to_the_most_recent() -> None:
-    scores = torch.tensor([[0.0, 2.0, 0.0, 0.0, -1.0, 0.0]])
-    visible = torch.tensor([[True, True, True, True, True, False]])
-    assert select(scores, visible, 3, recent_ties=True).tolist() == [[False, True, True, True, False, False]]
+@pytest.mark.parametrize("sparse", [True, False])
+def test_selected_mass_tells_the_selectors_apart(sparse: bool) -> None:
+    """All of it within index_topk; beyond, an indexer that was taught by its loss holds more than a window does."""
+    model, tokens = random_model(small(num_hidden_layers=1)), torch.randint(0, 61, (4, 40))
+    optimiser = torch.optim.Adam(model.model.layers.parameters(), lr=1e-2)
+    for _ in range(30):
+        optimiser.zero_grad()
+        model(tokens, sparse=False, indexer_loss="dense", return_logits=False).indexer_kl.backward()
+        optimiser.step()
+    with torch.no_grad():
+        masses = {
+            selector: model(tokens, sparse=sparse, selector=selector, measure=True).selected_mass
+            for selector in ("indexer", "window", "random")
+        }
+        within = model(tokens[:, :8], sparse=sparse, measure=True).selected_mass
+    assert within == (1.0,)
+    assert masses["indexer"][0] > masses["window"][0] + 0.05
+    assert masses["indexer"][0] > masses["random"][0] + 0.05
+    assert model(tokens).selected_mass is None
+    with pytest.raises(ValueError, match="the window selector leaves the indexer nothing to learn"):
+        model(tokens, selector="window", indexer_loss="sparse")
+
+
+def test_a_selector_of_everything_is_dense_attention() -> None:
+    model, tokens = random_model(small(index_topk=40)), torch.randint(0, 61, (2, 40))
+    with torch.no_grad():
+        dense = model(tokens, sparse=False).logits_BTV
+        for selector in ("indexer", "window", "random"):
+            torch.testing.assert_close(model(tokens, selector=selector).logits_BTV, dense)
 
 
 def test_forced_routing_keeps_present_weights() -> None:

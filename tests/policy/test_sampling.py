@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from palestra.policy.sampling import draw
+from palestra.policy.sampling import draw, truncates
 from palestra.rollout.types import Sampling
 
 ROWS = [
@@ -21,6 +21,11 @@ ROWS = [
     Sampling(temperature=0.0, top_p=1.0),
     Sampling(temperature=1.0, top_p=1e-9),
     Sampling(temperature=1.0, top_p=0.95, top_k=1000),
+    Sampling(temperature=1.0, top_p=1.0, min_p=0.2),
+    Sampling(temperature=0.6, top_p=0.97, top_k=9, min_p=0.01),
+    Sampling(temperature=1.0, top_p=1.0 - 1e-12),
+    Sampling(temperature=0.0, top_p=1.0, min_p=0.1),
+    Sampling(temperature=1.0, top_p=1.0, min_p=1.0),
 ]
 
 
@@ -37,6 +42,8 @@ def naive_distribution(logits: list[float], row: Sampling) -> dict[int, float]:
             break
         if row.top_p < 1 and math.fsum(probs[other] for other in kept) >= row.top_p:
             break
+        if probs[token] < row.min_p * max(probs):
+            break
         kept.append(token)
     mass = math.fsum(probs[token] for token in kept)
     return {token: probs[token] / mass for token in kept}
@@ -48,6 +55,8 @@ def naive_draw(logits: list[float], row: Sampling, uniform: float) -> tuple[int,
     if row.temperature == 0:
         token = next(iter(distribution))
         return token, math.log(distribution[token]), kept
+    if not truncates(row):
+        distribution = dict(sorted(distribution.items()))
     below = list(accumulate(distribution.values()))
     token = list(distribution)[min(bisect_right(below, uniform), len(below) - 1)]
     return token, math.log(distribution[token]), kept
@@ -68,6 +77,33 @@ def test_draws_equal_the_naive_ones() -> None:
             assert drawn.tokens[number] == token
             assert drawn.logprobs[number] == pytest.approx(logprob, abs=1e-5)
             assert drawn.kept[number] == kept
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_large_vocabularies_equal_the_naive_draws(scale: float) -> None:
+    """Flat and peaked distributions over several blocks, many tokens of the very same probability."""
+    rng = random.Random(2)
+    logits_BV = (random_logits(5, len(ROWS), 1500) * scale * 2).round() / 2
+    uniforms = [rng.random() for _ in ROWS]
+    drawn = draw(logits_BV, ROWS, uniforms)
+    for number, row in enumerate(ROWS):
+        if 1 - 1e-6 < row.top_p < 1:
+            continue  # What is left out weighs less than float32 can tell.
+        token, logprob, kept = naive_draw(logits_BV[number].double().tolist(), row, uniforms[number])
+        if kept is not None or drawn.kept[number] is not None:
+            found = drawn.kept[number] or tuple(range(1500))
+            # Where the mass of many equals reaches top_p exactly, rounding may tip one token in or out.
+            assert abs(len(found) - len(kept or range(1500))) <= 1
+            assert kept is None or found[: len(kept) - 1] == kept[:-1]
+        assert drawn.tokens[number] == token
+        assert drawn.logprobs[number] == pytest.approx(logprob, abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_any_dtype_of_logits(dtype: torch.dtype) -> None:
+    logits_BV = random_logits(9, len(ROWS)).to(dtype)
+    uniforms = [0.37] * len(ROWS)
+    assert draw(logits_BV, ROWS, uniforms) == draw(logits_BV.float(), ROWS, uniforms)
 
 
 def test_kept_is_the_smallest_set_that_reaches_top_p() -> None:
