@@ -9,7 +9,7 @@ Seconds in engines, tools and sandboxes are sums over an episode; single calls a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -84,8 +84,36 @@ class EpisodeMetrics:
         return Gauge(name, help, registry=self.registry)
 
 
+class TrainingMetrics:
+    """The latest numbers of the training runs of this process, by `run` and `name`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["run", "name"]
+        self._numbers = Gauge(
+            "palestra_training", "The latest value of a training run's number.", labels, registry=registry
+        )
+        self._step = Gauge("palestra_training_step", "The latest step of a training run.", ["run"], registry=registry)
+        self._names: dict[str, set[str]] = {}
+
+    def observe(self, run: str, step: int, numbers: Mapping[str, float]) -> None:
+        """Take the numbers of a step."""
+        self._step.labels(run).set(step)
+        self._names.setdefault(run, set()).update(numbers)
+        for name, number in numbers.items():
+            self._numbers.labels(run, name).set(number)
+
+    def forget(self, run: str) -> None:
+        """Drop a run that is over."""
+        if names := self._names.pop(run, None):
+            self._step.remove(run)
+            for name in names:
+                self._numbers.remove(run, name)
+
+
 LIVE = EpisodeMetrics()
 """Of this process, for as long as it lives."""
+LIVE_TRAINING = TrainingMetrics(LIVE.registry)
+"""Of this process too, served with the others."""
 
 
 @contextmanager

@@ -1,5 +1,5 @@
-"""Policies by their name on the command line: oracle, noop, random, replay:ID, palestra:DIR, openai:URL?model=NAME,
-and openai:URL?model=NAME&tokens=DIR for a server that takes and gives token ids.
+"""Policies by their name on the command line: oracle, noop, random, replay:ID, palestra:DIR (with ?mode=chat it does
+not think), openai:URL?model=NAME, and openai:URL?model=NAME&tokens=DIR for a server that takes and gives token ids.
 
 What `parse_policy` returns is picklable and small: a Ray worker calls it to build the policy where it will play.
 Anything wrong with the name, the checkpoint or the server is said before any worker starts.
@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from ..infra.sandbox.sync import Sandboxes
 from ..infra.store import Store
 from ..rollout.codec import DeepseekCodec
+from ..rollout.grammar import TOKENS, ThinkingMode
 from ..rollout.tokenizer import Tokenizer, train_tokenizer
 from ..rollout.types import Message, Policy, Sampling
+from .checkpoints import read_settings
 from .errors import BadRequest
 
-FORMS = "oracle, noop, random, replay:ROLLOUT_ID, palestra:CHECKPOINT_DIR, openai:BASE_URL?model=NAME[&tokens=DIR]"
+if TYPE_CHECKING:
+    from ..policy.config import DeepseekV32Config
+
+FORMS = (
+    "oracle, noop, random, replay:ROLLOUT_ID, palestra:CHECKPOINT_DIR[?mode=chat], "
+    "openai:BASE_URL?model=NAME[&tokens=DIR]"
+)
 COLDSTART = Path(__file__).resolve().parent.parent / "policy" / "checkpoints" / "coldstart"
-SETTINGS = "palestra.json"
 DEFAULT_CONTEXT = 2048
 _SLOTS = 32
 
@@ -97,19 +103,23 @@ class CheckpointMaker:
     sampling: Sampling
     context: int
     show_tools: bool
+    mode: ThinkingMode = "thinking"
+    deterministic: bool = False
     kind: str = "palestra"
 
     @property
     def identity(self) -> str:
-        return f"palestra:{Path(self.uri).name}@{self.digest[:12]}"
+        named = f"palestra:{Path(self.uri).name}@{self.digest[:12]}"
+        return named if self.mode == "thinking" else f"{named}?mode={self.mode}"
 
     def __call__(self, sandboxes: Sandboxes | None) -> Policy:
         from ..policy.engine import PolicyEngine
         from ..policy.model import DeepseekV32ForCausalLM
         from ..rollout.players import TokenPolicy
 
-        engine = PolicyEngine(DeepseekV32ForCausalLM.from_pretrained(self.uri), slots=_SLOTS, max_len=self.context)
-        codec = DeepseekCodec(Tokenizer.from_dir(self.uri), show_tools=self.show_tools)
+        model = DeepseekV32ForCausalLM.from_pretrained(self.uri)
+        engine = PolicyEngine(model, slots=_SLOTS, max_len=self.context, deterministic=self.deterministic)
+        codec = DeepseekCodec(Tokenizer.from_dir(self.uri), self.mode, self.show_tools)
         return TokenPolicy(self.identity, engine, codec, self.sampling, self.context - 1)
 
 
@@ -165,7 +175,8 @@ def parse_policy(
     if kind == "replay" and rest:
         return _replay(rest, store)
     if kind == "palestra" and rest:
-        return open_checkpoint(Path(rest), sampling, context)
+        folder, _, query = rest.partition("?")
+        return open_checkpoint(Path(folder), sampling, context, _mode(spec, query))
     if kind == "openai" and rest:
         return _openai(spec, rest, sampling, context)
     raise BadRequest(f"policy {spec!r} is not one of {FORMS}")
@@ -179,39 +190,48 @@ def scripted_codec() -> DeepseekCodec:
     return DeepseekCodec(train_tokenizer([], 300))
 
 
-def open_checkpoint(folder: Path, sampling: Sampling, context: int | None = None) -> CheckpointMaker:
+def _mode(spec: str, query: str) -> ThinkingMode:
+    if query not in ("", "mode=thinking", "mode=chat"):
+        raise BadRequest(f"policy {spec!r} is not palestra:CHECKPOINT_DIR or palestra:CHECKPOINT_DIR?mode=chat")
+    return "chat" if query == "mode=chat" else "thinking"
+
+
+def open_checkpoint(
+    folder: Path, sampling: Sampling, context: int | None = None, mode: ThinkingMode = "thinking"
+) -> CheckpointMaker:
     """Read a checkpoint whole, so that what is wrong with it is said here: PolicyError, RolloutError, BadRequest."""
     from ..policy.model import DeepseekV32ForCausalLM
 
     model = DeepseekV32ForCausalLM.from_pretrained(folder)
-    tokenizer = Tokenizer.from_dir(folder)
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise BadRequest(
-            f"checkpoint {folder}: its tokenizer has {tokenizer.vocab_size} tokens, its model only "
-            f"{model.config.vocab_size}: they are not of the same checkpoint"
-        )
-    show_tools, own_context = _settings(folder)
+    check_vocabulary(folder, model.config)
+    show_tools, own_context = read_settings(folder)
     most = model.config.max_position_embeddings
     length = context or own_context or min(DEFAULT_CONTEXT, most)
     if not 2 <= length <= most:
         raise BadRequest(f"a context of {length} tokens does not fit checkpoint {folder}: it takes 2 to {most}")
-    return CheckpointMaker(str(folder.resolve()), _digest(folder), sampling, length, show_tools)
+    return CheckpointMaker(str(folder.resolve()), _digest(folder), sampling, length, show_tools, mode)
 
 
-def _settings(folder: Path) -> tuple[bool, int | None]:
-    """`show_tools` and `context` of the optional palestra.json."""
-    path = folder / SETTINGS
-    if not path.exists():
-        return True, None
-    try:
-        given = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadRequest(f"{path} cannot be read as JSON: {error}") from error
-    show_tools = given.get("show_tools", True) if isinstance(given, dict) else None
-    context = given.get("context") if isinstance(given, dict) else None
-    if not isinstance(show_tools, bool) or not (context is None or (type(context) is int and context > 1)):
-        raise BadRequest(f'{path} must be an object like {{"show_tools": false, "context": 1024}}')
-    return show_tools, context
+def check_vocabulary(folder: Path, config: DeepseekV32Config) -> None:
+    """Are the tokenizer and the model of a checkpoint made for one another? Raises TokenizerError where it is missing,
+    malformed or of another chat format, BadRequest where their ids differ."""
+    tokenizer = Tokenizer.from_dir(folder)
+    known, rows = tokenizer.vocab_size, config.vocab_size
+    off = f"its tokenizer has {known} tokens, its model {rows}" if not known <= rows <= 2 * known else ""
+    ends = config.eos_token_id if isinstance(config.eos_token_id, tuple) else (config.eos_token_id,)
+    for token in TOKENS.values():
+        tokenizer.token_id(token)
+    if not off and None not in ends and tokenizer.eos_id not in ends:
+        off = f"its tokenizer ends a message with id {tokenizer.eos_id}, its config has eos_token_id {ends[0]}"
+    if not off and config.bos_token_id not in (None, tokenizer.bos_id):
+        off = f"its tokenizer begins with id {tokenizer.bos_id}, its config has bos_token_id {config.bos_token_id}"
+    if off:
+        raise BadRequest(f"checkpoint {folder}: {off}; they are not of one checkpoint: copy its own tokenizer.json")
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a checkpoint: as it is named, or `coldstart`, the one that ships with the package."""
+    return COLDSTART if name == "coldstart" else Path(name)
 
 
 def _digest(folder: Path) -> str:
@@ -248,7 +268,7 @@ def _openai(spec: str, rest: str, sampling: Sampling, context: int | None) -> Op
 
     folder = Path(tokens[0])
     codec_of(folder)
-    show_tools, own_context = _settings(folder)
+    show_tools, own_context = read_settings(folder)
     return OpenAIMaker(uri, models[0], sampling, str(folder.resolve()), show_tools, context or own_context)
 
 

@@ -12,19 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from ..envs.registry import environment_class
+from ..envs.types import Task
 from ..infra import store as db
 from ..infra.store.models import new_id
 from ..rollout.records import episode_rows
-from .jobs import close_run, open_run
-from .learning import Curve, Machine, learn, make_domain_tasks, synthesize_stored
 from .machines import connect_ray, sandbox_for
 from .policies import parse_policy
 from .progress import Progress
-from .recipes import GrpoRecipe, load_recipe
 from .synthesis import SynthesisSpec
+from .training.context import Context, open_context
+from .training.curve import Curve
+from .training.recipes import GrpoRecipe, load_recipe
+from .training.tasks import Machine, make_domain_tasks, synthesize
 
 BUGFIX_TASKS = 6
 """Certified bug-fixing tasks; each certificate runs the repository's tests some ten times in fresh sandboxes."""
+WORKERS = 2
+"""Workers that fix bugs; learning has the recipe's."""
 
 
 def quickstart(
@@ -38,65 +42,53 @@ def quickstart(
 ) -> dict[str, Any]:
     """Run the whole job and return what came of it, as plain data. `overrides` change the recipe."""
     began = time.monotonic()
-    recipe = load_recipe(RECIPE, [f"seed={seed}", *overrides])
+    recipe = load_recipe(RECIPE, [f"seed={seed}", f"out={out}", *overrides])
     assert isinstance(recipe, GrpoRecipe)
     progress.say("1/5 the sandbox")
     backend = sandbox_for(environment_class("bugfix"), sandbox, progress.say)
     progress.say(f"  {backend} answers; agents' commands run there, without a network")
-    run_id = new_id()
-    out.mkdir(parents=True, exist_ok=True)
-    config = recipe.model_dump() | {"out": str(out.resolve()), "plot": "learning.png", "sandbox": backend}
-    open_run(store, run_id, "quickstart", config)
-    try:
-        fixed, curve = _stages(recipe, store, run_id, out, backend, ray_address, progress)
-    except BaseException as error:
-        close_run(store, run_id, "failed", f"{type(error).__name__}: {error}")
-        raise
-    close_run(store, run_id, "done")
-    return _summary(run_id, out, fixed, curve, time.monotonic() - began)
+    shown = {"kind": "quickstart", "sandbox": backend}
+    with open_context(recipe, store, new_id(), progress, fresh=True, **shown) as context:
+        fixed, curve = _stages(context, recipe, backend, ray_address)
+    return _summary(context.run_id, out, fixed, curve, time.monotonic() - began)
 
 
 def _stages(
-    recipe: GrpoRecipe,
-    store: db.Store,
-    run_id: str,
-    out: Path,
-    backend: str | None,
-    ray_address: str | None,
-    progress: Progress,
+    context: Context, recipe: GrpoRecipe, backend: str | None, ray_address: str | None
 ) -> tuple[dict[str, float], Curve]:
-    progress.say(
-        "2/5 make tasks and certify them: the oracle passes, doing nothing and wrong answers fail, two verdicts agree"
-    )
+    from .training.grpo import learn
+
+    say = context.progress.say
+    say("2/5 make tasks and certify them: the oracle passes, doing nothing and wrong answers fail, two verdicts agree")
     machine = Machine(connect_ray(ray_address, recipe.workers), backend)
-    tasks = make_domain_tasks(recipe, store, run_id, machine, progress)
-    bugs = synthesize_stored(
-        SynthesisSpec("bugfix", recipe.seed, 1, BUGFIX_TASKS), store, run_id, "train", machine, progress
-    )
-    progress.say("3/5 fix bugs in the sandbox: what the tools and the verdicts are worth")
-    fixed = {name: _play(name, bugs.accepted, store, run_id, backend, progress) for name in ("oracle", "noop")}
-    progress.say("4/5 judge the policy on held-out tasks, learn by GRPO, judge it again")
-    curve = learn(recipe, tasks, store, run_id, out, machine, progress)
-    progress.say("5/5 done")
+    tasks = make_domain_tasks(context, recipe, machine)
+    bugs = synthesize(context, SynthesisSpec("bugfix", recipe.seed, 1, BUGFIX_TASKS), "train", machine)
+    say("3/5 fix bugs in the sandbox: what the tools and the verdicts are worth")
+    fixed = {name: _play(context, name, bugs.accepted, backend) for name in ("oracle", "noop")}
+    say("4/5 judge the policy on held-out tasks, learn by GRPO, judge it again")
+    curve = learn(context, recipe, tasks, machine)
+    say("5/5 done")
     return fixed, curve
 
 
-def _play(name: str, tasks: list[Any], store: db.Store, run_id: str, backend: str | None, progress: Progress) -> float:
+def _play(context: Context, name: str, tasks: list[Task], backend: str | None) -> float:
     """The share of bug-fixing tasks that a scripted policy passes, each played in a sandbox of its own."""
+    from ..rollout.cluster import share_of_cpus
     from ..rollout.workers import PoolConfig, RolloutPool
 
-    pool = RolloutPool(parse_policy(name), PoolConfig(workers=2, chunk=2, sandbox=backend))
+    config = PoolConfig(workers=WORKERS, chunk=2, cpus_per_worker=share_of_cpus(WORKERS, {}), sandbox=backend)
+    pool = RolloutPool(parse_policy(name), config)
     passed, done = 0, 0
     try:
-        with progress.stage(f"bugfix, {name}", len(tasks)) as update:
+        with context.progress.stage(f"bugfix, {name}", len(tasks)) as update:
             for episode in pool.run((task, 0) for task in tasks):
-                rollout, attached = episode_rows(episode, run_id=run_id)
-                store.add(rollout, *attached)
+                rollout, attached = episode_rows(episode, run_id=context.run_id)
+                context.store.add(rollout, *attached)
                 passed, done = passed + episode.verdict.passed, done + 1
                 update(done, f"{passed} pass")
     finally:
         pool.close()
-    progress.say(f"  {name}: {passed} of {len(tasks)} bugs fixed")
+    context.progress.say(f"  {name}: {passed} of {len(tasks)} bugs fixed")
     return passed / len(tasks)
 
 

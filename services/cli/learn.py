@@ -48,23 +48,25 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY.SUBKEY=VALUE]...", help="Override its values.")
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew where the output folder holds checkpoints of an earlier run.")
+    ] = False,
     metrics_port: opt.MetricsPort = None,
     store_url: opt.StoreUrl = opt.STORE,
     ray: opt.RayAddress = None,
     as_json: opt.Json = False,
 ) -> None:
-    """Train a policy as a TOML file says, with dotted overrides."""
+    """Train a policy as a TOML file says, with dotted overrides. The same command goes on where a killed one was."""
     from ...infra.store import Store
     from ...infra.store.models import new_id
     from ..metrics import serving
-    from ..recipes import load_recipe
-    from ..training import run_recipe
+    from ..training.recipes import load_recipe
+    from ..training.run import run_recipe
 
     console = Console(as_json)
     recipe = load_recipe(config, overrides or [])
-    run_id = new_id()
     with Store(store_url) as store, serving(metrics_port, console.say):
-        curve = run_recipe(recipe, store, run_id, ray, console)
+        run_id, curve = run_recipe(recipe, store, new_id(), ray, console, fresh)
     held_out = curve.scores() if curve else {}
     console.data({"run": run_id, "out": recipe.out, "held_out": held_out})
     _show_scores(console, held_out)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ... import __version__
-from . import environments, jobs, learn, machine, work
+from . import environments, jobs, learn, machine, policy, work
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 _USAGE_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 learn.register(app)
 machine.register(app)
+policy.register(app)
 environments.register(app)
 work.register(app)
 jobs.register(app)
@@ -51,8 +52,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _configure_tracing()
         result = typer.main.get_command(app).main(list(arguments), prog_name="palestra", standalone_mode=False)
-    except KeyboardInterrupt:
-        return _fail("interrupted: what was finished is stored, and the same command goes on with it", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        told = "interrupted: what was finished is stored, and the same command goes on with it"
+        return _fail(str(stop) or told, INTERRUPTED)
     except typer.Abort:
         return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:

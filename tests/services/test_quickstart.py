@@ -12,6 +12,7 @@ FEW = ["updates=1", "train_tasks=4", "held_out=4", "group=2", "tasks_per_update=
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("local_ray"),
     pytest.mark.docker,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

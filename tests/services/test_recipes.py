@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from palestra.services.errors import BadRequest
-from palestra.services.recipes import GrpoRecipe, SftRecipe, load_recipe
+from palestra.services.training.recipes import GrpoRecipe, SupervisedRecipe, load_recipe
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 MINIMAL = 'kind = "grpo"\n[[domains]]\nenv = "travel"\n'
@@ -20,7 +20,7 @@ def recipe(tmp_path: Path) -> Path:
 
 def test_the_shipped_recipes_load() -> None:
     assert isinstance(load_recipe(EXAMPLES / "quickstart.toml"), GrpoRecipe)
-    assert isinstance(load_recipe(EXAMPLES / "coldstart.toml", ["model.hidden_size=64", "seed=3"]), SftRecipe)
+    assert isinstance(load_recipe(EXAMPLES / "coldstart.toml", ["model.hidden_size=64", "seed=3"]), SupervisedRecipe)
 
 
 def test_overrides(recipe: Path) -> None:
@@ -38,7 +38,7 @@ def test_overrides(recipe: Path) -> None:
         ("upates=3", "upates: Extra inputs are not permitted"),
         ("kind=magic", "kind"),
         ("seed.deep=1", "seed"),
-        ("domains=[]", "domains: List should have at least 1 item"),
+        ("domains=[]", "domains: Tuple should have at least 1 item"),
     ],
 )
 def test_wrong_values_are_named(recipe: Path, override: str, expected: str) -> None:

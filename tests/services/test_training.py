@@ -11,8 +11,8 @@ from palestra.infra.store.packing import unpack_i32
 from palestra.policy.errors import PolicyError
 from palestra.services.errors import BadRequest
 from palestra.services.progress import Silent
-from palestra.services.recipes import Recipe, load_recipe
-from palestra.services.training import run_recipe
+from palestra.services.training.recipes import Recipe, load_recipe
+from palestra.services.training.run import run_recipe
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SMALL = [
@@ -36,6 +36,7 @@ FEW = [
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("local_ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -71,7 +72,7 @@ def test_a_cold_start_is_a_checkpoint_that_loads_and_is_the_same_twice(coldstart
 def test_grpo_leaves_everything_in_the_store(coldstart: Path, tmp_path: Path) -> None:
     run_id = new_id()
     with db.Store(f"sqlite:///{tmp_path}/grpo.db") as store:
-        curve = run_recipe(grpo(coldstart, tmp_path / "out"), store, run_id, None, Silent())
+        _, curve = run_recipe(grpo(coldstart, tmp_path / "out"), store, run_id, None, Silent())
         run = store.get(db.Run, run_id)
         tasks, _ = store.page(db.Task, limit=1000)
         certificates, _ = store.page(db.Certificate, limit=1000)

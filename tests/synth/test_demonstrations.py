@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 
 import pytest
@@ -10,23 +11,51 @@ from palestra.envs.travel.environment import Travel
 from palestra.envs.types import Answer, Task, World
 from palestra.rollout.codec import DeepseekCodec
 from palestra.rollout.tokenizer import train_tokenizer
+from palestra.rollout.types import Trajectory
 from palestra.synth import demonstrations as module
-from palestra.synth.demonstrations import demonstrations
+from palestra.synth.demonstrations import Demonstrations, Mixture
 from palestra.verifiers.types import Verdict
 
 CODEC = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
+CHAT = DeepseekCodec(CODEC.tokenizer, "chat", show_tools=False)
+
+
+def drawn(mixture: Mixture, seed: int, count: int) -> list[Trajectory]:
+    with Demonstrations([CODEC], mixture, seed) as stream:
+        return list(islice(stream, count))
 
 
 def test_the_same_seed_gives_the_same_trajectories() -> None:
     mixture = [("travel", 1, 1.0), ("search", 2, 1.0)]
-    first = list(islice(demonstrations(CODEC, mixture, 3), 6))
-    assert first == list(islice(demonstrations(CODEC, mixture, 3), 6))
-    assert first != list(islice(demonstrations(CODEC, mixture, 4), 6))
+    first = drawn(mixture, 3, 6)
+    assert first == drawn(mixture, 3, 6)
+    assert first != drawn(mixture, 4, 6)
     assert len(set(first)) == 6
 
 
+def test_a_stream_goes_on_from_its_state() -> None:
+    mixture = [("travel", 1, 1.0), ("search", 2, 1.0)]
+    with Demonstrations([CODEC, CHAT], mixture, 3) as stream:
+        list(islice(stream, 3))
+        state = json.loads(json.dumps(stream.state_dict()))
+        expected = list(islice(stream, 3))
+    with Demonstrations([CODEC, CHAT], mixture, 99) as later:
+        later.load_state_dict(state)
+        assert list(islice(later, 3)) == expected
+
+
+def test_both_modes_are_spoken() -> None:
+    thinks = CODEC.tokenizer.token_id("</think>")
+    with Demonstrations([CODEC, CHAT], [("search", 2, 1.0)], 5) as stream:
+        said = [
+            any(token == thinks for token, sampled in zip(path.tokens, path.mask, strict=True) if sampled)
+            for path in islice(stream, 12)
+        ]
+    assert set(said) == {True, False}
+
+
 def test_every_sampled_stretch_is_a_message_with_a_thought() -> None:
-    for path in islice(demonstrations(CODEC, [("travel", 1, 1.0), ("search", 1, 1.0)], 1), 4):
+    for path in drawn([("travel", 1, 1.0), ("search", 1, 1.0)], 1, 4):
         assert len(path.tokens) == len(path.mask) == len(path.logprobs)
         stretch: list[int] = []
         said = 0
@@ -45,7 +74,7 @@ def test_every_sampled_stretch_is_a_message_with_a_thought() -> None:
 
 def test_an_environment_that_needs_sandboxes_is_refused() -> None:
     with pytest.raises(ValueError, match="bugfix runs in sandboxes"):
-        next(demonstrations(CODEC, [("bugfix", 1, 1.0)], 1))
+        drawn([("bugfix", 1, 1.0)], 1, 1)
 
 
 def test_an_oracle_that_always_fails_is_said_and_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,4 +85,4 @@ def test_an_oracle_that_always_fails_is_said_and_not_tried_for_ever(monkeypatch:
     monkeypatch.setattr(module, "environment_class", lambda name: Hopeless)
     monkeypatch.setattr(module, "HOPELESS", 5)
     with pytest.raises(ValueError, match="5 attempts in a row gave no demonstration, the last of travel"):
-        next(demonstrations(CODEC, [("travel", 1, 1.0)], 1))
+        drawn([("travel", 1, 1.0)], 1, 1)
