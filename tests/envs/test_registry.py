@@ -69,5 +69,5 @@ def test_a_plugin_is_found_by_name() -> None:
     assert registry.environment_class("good")().propose(None, 1).prompt == "p"  # type: ignore[arg-type]
     with pytest.raises(PluginError, match="no licence"):
         registry.environment_class("raising")
-    with pytest.raises(PluginError, match="unknown environment 'nope'; there are: travel, bugfix, .*, good"):
+    with pytest.raises(PluginError, match=r"unknown environment 'nope'; there are: travel, bugfix, .*, good"):
         registry.environment_class("nope")
