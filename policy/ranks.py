@@ -94,7 +94,8 @@ class Joined:
             flat = torch.cat([_gradient(parameter).reshape(-1) for parameter in some])
             with _lost(self.rank):
                 dist.all_reduce(flat)
-            for parameter, total in zip(some, flat.split([one.numel() for one in some]), strict=True):
+            totals = torch.split(flat, [parameter.numel() for parameter in some])
+            for parameter, total in zip(some, totals, strict=True):
                 parameter.grad = total.view_as(parameter)
 
 

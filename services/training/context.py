@@ -52,7 +52,7 @@ class Context:
 
     def header(self) -> dict[str, Any]:
         """What every checkpoint says of its run."""
-        return {"recipe": self.recipe.model_dump(mode="json"), "run": self.run_id}
+        return {"recipe": self.recipe.model_dump(mode="json"), "run_id": self.run_id}
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def _same_run(recipe: Recipe, begun: Snapshot) -> str:
         raise BadRequest(
             f"{begun.folder} is of a run with {other}: repeat it as it was, give another out=FOLDER, or add --fresh"
         )
-    run_id = state["run"]
+    run_id = state["run_id"]
     assert isinstance(run_id, str)
     return run_id
 

@@ -5,7 +5,7 @@ Everything is in the store when this returns: rollouts, verdicts, policy version
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from ..checkpoints import open_publisher
 from ..jobs import store_policy
 from ..plots import plot_learning
 from ..policies import CheckpointMaker, checkpoint_folder, open_checkpoint
-from ..pools import WatchedPool
+from ..pools import InOrder, WatchedPool
 from .context import Context
 from .curve import Curve
 from .learners import cpu_share, open_learner
@@ -73,15 +73,19 @@ def _play(context: Context, recipe: GrpoRecipe, run: Reinforcer, tasks: Tasks) -
         restore_learner(run.learner, state["learner"])
         run.load_state_dict(state["run"])
         curve.load_state_dict(state["curve"])
-    judged = 0
+    judged: list[Episode] = []
     with context.progress.stage("GRPO", recipe.updates) as update:
         for done in run.updates():
-            judged = _record(context, done, curve)
+            judged = _record(context, done)
+            if done.step < recipe.updates and judged:
+                _judge(context, done.step, judged, curve)
+            curve.learn(done.metrics if done.step else {})
             update(done.step, _note(curve))
             if 0 < done.step < recipe.updates and context.is_due(done.step, recipe.updates):
                 _save(context, done.step, run, curve, recipe)
-        if judged < len(tasks.held_out) or run.guard.good_step != run.step:  # not all, or rolled back since
-            _judge(context, run.step, tuple(run.pool.run([(task, 0) for task in tasks.held_out])), curve)
+        if len(judged) < len(tasks.held_out) or run.guard.good_step != run.step:  # not all, or rolled back since
+            judged = _stored(context, run.pool.run([(task, 0) for task in tasks.held_out]))
+        _judge(context, run.step, judged, curve)
     if context.is_due(run.step, recipe.updates):  # the last one, with the last look in it
         _save(context, run.step, run, curve, recipe)
     return curve
@@ -97,32 +101,30 @@ def _save(context: Context, step: int, run: Reinforcer, curve: Curve, recipe: Gr
     context.snapshots.save(step, replace(start, model=run.learner.model), state)
 
 
-def _record(context: Context, done: Update, curve: Curve) -> int:
-    """Store an update; how many held-out tasks were looked at after it."""
-    _store(context, done.episodes)
+def _record(context: Context, done: Update) -> list[Episode]:
+    """Store an update; the held-out episodes that followed it."""
+    _stored(context, done.episodes)
     if done.step:
         context.trackers.log(done.step, done.metrics, "train")
-        curve.learn(done.metrics)
-    judged = [episode for evaluation in done.evaluations for episode in evaluation.episodes]
-    if judged:
-        _judge(context, done.step, judged, curve)
-    return len(judged)
+    return _stored(context, (episode for evaluation in done.evaluations for episode in evaluation.episodes))
 
 
 def _judge(context: Context, step: int, episodes: Sequence[Episode], curve: Curve) -> None:
-    _store(context, episodes)
     context.trackers.log(step, curve.judge(step, episodes), "eval")
     for env in sorted(curve.held_out):
         if found := curve.held_out[env].get(step):
             context.progress.say(f"update {step}: {env} pass@1 {found} on {found.n} held-out tasks")
 
 
-def _store(context: Context, episodes: Sequence[Episode]) -> None:
+def _stored(context: Context, episodes: Iterable[Episode]) -> list[Episode]:
+    """The episodes, each in the store."""
+    found = list(episodes)
     rows: list[db.models.Base] = []
-    for episode in episodes:
+    for episode in found:
         rollout, attached = episode_rows(episode, run_id=context.run_id)
         rows += [rollout, *attached]
     context.store.add(*rows)
+    return found
 
 
 def _note(curve: Curve) -> str:
@@ -146,7 +148,7 @@ def _pool(maker: CheckpointMaker, recipe: GrpoRecipe, machine: Machine) -> Rollo
         sandbox=machine.sandbox,
         budget=Budget(turns=recipe.turns),
     )
-    return WatchedPool(maker, config)
+    return InOrder(maker, config) if recipe.deterministic else WatchedPool(maker, config)
 
 
 def _config(recipe: GrpoRecipe) -> ReinforceConfig:

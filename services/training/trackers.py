@@ -88,17 +88,21 @@ class WandbTracker:
 
 
 class MlflowTracker:
-    """A run of MLflow at MLFLOW_TRACKING_URI, else under the run's folder."""
+    """A run of MLflow at MLFLOW_TRACKING_URI, else in `mlflow.db` of the run's folder; one that goes on is found again."""
 
     def __init__(self, run_id: str, folder: Path, config: Mapping[str, Any], first: int) -> None:
         import mlflow
         from mlflow.tracking import MlflowClient
 
-        if not mlflow.is_tracking_uri_set():
-            mlflow.set_tracking_uri((folder / "mlruns").resolve().as_uri())
-        self._client: Any = MlflowClient()
-        experiment: Any = mlflow.set_experiment("palestra")
-        self._run: Any = self._client.create_run(experiment.experiment_id, run_name=run_id)
+        own = None if mlflow.is_tracking_uri_set() else folder.resolve()
+        self._client: Any = MlflowClient(f"sqlite:///{own}/mlflow.db" if own else None)
+        experiment = _experiment(self._client, own)
+        known = self._client.search_runs([experiment], f"tags.`palestra.run` = '{run_id}'")
+        self._run: Any = known[0] if known else self._client.create_run(experiment, run_name=run_id)
+        if known:
+            self._client.update_run(self._run.info.run_id, "RUNNING")
+            return
+        self._client.set_tag(self._run.info.run_id, "palestra.run", run_id)
         for name, value in config.items():
             self._client.log_param(self._run.info.run_id, name, str(value)[:500])
 
@@ -108,6 +112,13 @@ class MlflowTracker:
 
     def close(self) -> None:
         self._client.set_terminated(self._run.info.run_id)
+
+
+def _experiment(client: Any, own: Path | None) -> str:
+    """The id of the experiment `palestra`, made where there is none."""
+    found = client.get_experiment_by_name("palestra")
+    made: str = found.experiment_id if found else client.create_experiment("palestra", own and f"{own.as_uri()}/mlruns")
+    return made
 
 
 _OPTIONAL: dict[str, tuple[str, Callable[[str, Path, Mapping[str, Any], int], Tracker]]] = {
@@ -148,7 +159,14 @@ def open_trackers(
     check_trackers(names)
     with ExitStack() as stack:
         trackers: list[Tracker] = [StoreTracker(store, run_id), LiveTracker(run_id)]
-        trackers += [_OPTIONAL[name][1](run_id, folder, config, first) for name in names]
+        trackers += [_start(name, run_id, folder, config, first) for name in names]
         for tracker in trackers:
             stack.callback(tracker.close)
         yield Trackers(trackers)
+
+
+def _start(name: str, run_id: str, folder: Path, config: Mapping[str, Any], first: int) -> Tracker:
+    try:
+        return _OPTIONAL[name][1](run_id, folder, config, first)
+    except Exception as error:  # each raises its own kinds: no server, no permission, no account
+        raise BadRequest(f"tracker {name!r} cannot start ({error}): mend that, or leave it out of trackers") from error

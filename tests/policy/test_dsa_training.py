@@ -191,7 +191,7 @@ def test_each_weight_of_the_sparse_stage_learns_from_its_own_loss_alone() -> Non
     model, named = learner.model, dict(learner.model.named_parameters())
     left = {name: parameter.grad for name, parameter in named.items()}
     tokens_BT = torch.tensor([sample.tokens])
-    output = model(tokens_BT[:, :-1], lengths_B=torch.tensor([39]), sparse=True, indexer_loss="sparse")
+    output = model(tokens_BT[:, :-1], lengths_B=torch.tensor([39]), sparse=True, indexer_loss="sparse", ties="recent")
     said = torch.tensor(sample.mask[1:], dtype=torch.bool)
     loss = nn.functional.cross_entropy(output.logits_BTV[0, said], tokens_BT[0, 1:][said])
     by_loss = torch.autograd.grad(loss, list(named.values()), retain_graph=True, allow_unused=True)
@@ -247,7 +247,7 @@ def test_probe_sees_loss_and_exact_answers() -> None:
     samples = random_samples(5)
     losses = []
     for sample in samples:
-        logits_TV = model(torch.tensor([sample.tokens]), lengths_B=torch.tensor([len(sample.tokens)])).logits_BTV[0]
+        logits_TV = model(torch.tensor([sample.tokens]), ties="recent").logits_BTV[0]
         said = [t for t, mask in enumerate(sample.mask) if mask]
         losses += [-float(logits_TV[t - 1].log_softmax(0)[sample.tokens[t]]) for t in said]
     found = probe(model, samples, at_once=2)
@@ -256,7 +256,7 @@ def test_probe_sees_loss_and_exact_answers() -> None:
     tokens = (*samples[0].tokens[:3], *[0] * 4)
     greedy = list(tokens)
     for t in range(3, 7):
-        greedy[t] = int(model(torch.tensor([greedy[:t]])).logits_BTV[0, -1].argmax())
+        greedy[t] = int(model(torch.tensor([greedy[:t]]), ties="recent").logits_BTV[0, -1].argmax())
     right = Sample(tuple(greedy), (0, 0, 0, 1, 1, 0, 1), (0.0,) * 7)
     assert probe(model, [right]).exact == 1.0
     wrong = Sample((*greedy[:6], (greedy[6] + 1) % 31), right.mask, right.logprobs)
