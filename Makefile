@@ -7,7 +7,7 @@ SYSTEM := $(VENV)/.system
 PEERS := $(VENV)/peers
 VLLM := .venv-vllm
 
-.PHONY: help install quickstart test test-fast check format bench bench-sandbox bench-rollout serve clean docker vllm
+.PHONY: help install quickstart test test-fast check format bench bench-sandbox bench-rollout bench-policy serve clean docker vllm
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,9 +58,13 @@ bench-sandbox: install docker  ## the sandboxes beside Docker and SWE-ReX (JSON 
 bench-rollout: install $(PEERS)/verifiers/.installed $(PEERS)/openenv/.installed  ## the rollout loop beside verifiers, openenv and Ray actors (JSON too)
 	OMP_NUM_THREADS=1 $(PY) benchmarks/rollout.py
 
+bench-policy: install $(VLLM)/.installed $(PEERS)/trl/.installed  ## sampling and learning beside transformers, vLLM and TRL (JSON and the README's table too)
+	OMP_NUM_THREADS=1 $(PY) benchmarks/policy.py
+
 # Each in an environment of its own: they want other versions of the same packages than we and each other.
 $(PEERS)/verifiers/.installed: WANTED := verifiers==0.4.0 uv
 $(PEERS)/openenv/.installed: WANTED := openenv==0.10.0
+$(PEERS)/trl/.installed: WANTED := torch==2.13.0 trl==1.16.0 transformers==5.23.0
 $(PEERS)/%/.installed:
 	python3 -m venv $(@D)
 	$(@D)/bin/pip --disable-pip-version-check install --quiet $(WANTED)

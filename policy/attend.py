@@ -137,13 +137,13 @@ def attend_selected(layer: FoldedLayer, made: Projected, turns: Tensor, cache: L
     slots = step.slots_DS.gather(1, chosen_DK).flatten()
     latent_DKW = cache.latent.index_select(0, slots).view(*chosen_DK.shape, -1)
     query_DHW = layer.absorbed(made.nope_NHd[rows], made.rotary_NHR[rows])
-    if len(slots) > chosen_DK.shape[1]:
-        scores = torch.bmm(query_DHW, latent_DKW.transpose(1, 2))
-    else:
-        scores = linear(query_DHW[0], latent_DKW[0]).unsqueeze(0)
-    probs = scores.softmax(dim=-1, dtype=step.wide).to(step.dtype)
-    mixed = torch.bmm(probs, latent_DKW[..., : layer.config.kv_lora_rank])
-    return layer.values(mixed.transpose(0, 1).contiguous()).transpose(0, 1)
+    # Row by row, and keys first: both are about twice as fast as one batched product of these narrow queries.
+    pairs = zip(query_DHW, latent_DKW, strict=True)
+    scores_DHK = torch.stack([linear(query_HW, latent_KW) for query_HW, latent_KW in pairs])
+    probs_DHK = scores_DHK.softmax(dim=-1, dtype=step.wide).to(step.dtype)
+    values_DCK = latent_DKW[..., : layer.config.kv_lora_rank].transpose(1, 2)
+    mixed_DCH = torch.bmm(values_DCK, probs_DHK.transpose(1, 2))
+    return layer.values(mixed_DCH.permute(2, 0, 1).contiguous()).transpose(0, 1)
 
 
 def index_scores(query_DJd: Tensor, weight_DJ: Tensor, keys_Sd: Tensor) -> Tensor:

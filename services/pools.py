@@ -30,3 +30,14 @@ class WatchedPool(RolloutPool):
                 LIVE.observe(episode)
                 yield episode
         LIVE.watch(self.status())
+
+
+class InOrder(WatchedPool):
+    """Hands episodes out as they were asked for, once all are played: what is computed of them does not depend on which
+    was faster.
+    """
+
+    def run(self, items: Iterable[Item]) -> Iterator[Episode]:
+        asked = list(items)
+        places = {(task.id, sample): place for place, (task, sample) in enumerate(asked)}
+        yield from sorted(super().run(asked), key=lambda episode: places[episode.task.id, episode.sample])

@@ -88,7 +88,7 @@ class WandbTracker:
 
 
 class MlflowTracker:
-    """A run of MLflow at MLFLOW_TRACKING_URI, else in `mlflow.db` of the run's folder; one that goes on is found again."""
+    """A run of MLflow at MLFLOW_TRACKING_URI, else in the run's folder; one that goes on is found again."""
 
     def __init__(self, run_id: str, folder: Path, config: Mapping[str, Any], first: int) -> None:
         import mlflow
@@ -155,7 +155,7 @@ def check_trackers(names: Sequence[str]) -> None:
 def open_trackers(
     names: Sequence[str], store: db.Store, run_id: str, folder: Path, config: Mapping[str, Any], first: int = 0
 ) -> Iterator[Trackers]:
-    """The trackers of one run that goes on after step `first`, closed with the block. BadRequest as `check_trackers`."""
+    """The trackers of one run that goes on after step `first`, closed with the block. Raises BadRequest."""
     check_trackers(names)
     with ExitStack() as stack:
         trackers: list[Tracker] = [StoreTracker(store, run_id), LiveTracker(run_id)]

@@ -1,4 +1,4 @@
-"""A run that was broken off goes on as if it had not been: the same weights, bit for bit, and each step's numbers once."""
+"""A run that was broken off goes on as if it had not been: the same weights to the bit, each step's numbers once."""
 
 import os
 import signal
@@ -137,5 +137,5 @@ def test_another_recipe_in_the_same_folder_is_refused_unless_it_is_fresh(
 
 
 def test_interrupted_before_a_checkpoint_it_says_that_it_begins_anew(tmp_path: Path, train: Train) -> None:
-    with pytest.raises(KeyboardInterrupt, match="before a checkpoint was written .* begins anew"):
+    with pytest.raises(KeyboardInterrupt, match=r"before a checkpoint was written .* begins anew"):
         train(sft(tmp_path / "out"), Interrupting("SFT", 2))
