@@ -21,6 +21,7 @@ from palestra.policy.batches import Sample
 from palestra.policy.grpo import GrpoConfig
 from palestra.policy.learner import Learner, OptimConfig
 
+MICROBATCH = 4096  # positions: what both ways of our update fit into memory with
 LR = 0.0  # the weights stay as they are, so every step is the first
 UNCLIPPED = 1e6  # the norm is computed and nothing comes of it: gradients can be compared
 AGREES = 1e-3
@@ -75,7 +76,7 @@ async def update(bench: Bench) -> None:
 
 
 def _learner(bench: Bench, *, indexer: bool, share: bool = True) -> Learner:
-    config = OptimConfig(lr=LR, max_grad_norm=UNCLIPPED, indexer_weight=float(indexer))
+    config = OptimConfig(lr=LR, max_grad_norm=UNCLIPPED, indexer_weight=float(indexer), microbatch=MICROBATCH)
     return Learner(bench.world.model(), config, share=share)
 
 
