@@ -59,7 +59,7 @@ bench-rollout: install $(PEERS)/verifiers/.installed $(PEERS)/openenv/.installed
 	OMP_NUM_THREADS=1 $(PY) benchmarks/rollout.py
 
 bench-policy: install $(VLLM)/.installed $(PEERS)/trl/.installed  ## sampling and learning beside transformers, vLLM and TRL (JSON and the README's table too)
-	MALLOC_MMAP_THRESHOLD_=65536 OMP_NUM_THREADS=1 $(PY) benchmarks/policy.py  # else freed memory stays in pieces: over 20 GB in the tree
+	OMP_NUM_THREADS=1 $(PY) benchmarks/policy.py
 
 # Each in an environment of its own: they want other versions of the same packages than we and each other.
 $(PEERS)/verifiers/.installed: WANTED := verifiers==0.4.0 uv
