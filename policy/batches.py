@@ -248,15 +248,16 @@ def _forced(forest: Forest, samples: Sequence[Sample]) -> tuple[Tensor, ...] | N
     return tuple(choice.contiguous() for choice in _by_node(forest, rows).unbind(1))
 
 
-def microbatches(samples: Sequence[Sample], max_tokens: int) -> Iterator[list[Sample]]:
-    """Cut into batches of at most `max_tokens` distinct positions (at least one sample each).
+def microbatches(samples: Sequence[Sample], max_tokens: int, *, share: bool = True) -> Iterator[list[Sample]]:
+    """Cut into batches of at most `max_tokens` distinct positions, or without `share` of as many in all (at least one
+    sample each).
 
     Samples are sorted, so that those with a common prefix are neighbours, and a batch that would grow too large ends
     where the least is shared in its second half.
     """
     ordered = sorted(samples, key=lambda sample: sample.tokens)
     arrays = [np.array(sample.tokens[:-1], np.int64) for sample in ordered]
-    shared = [0, *(common_prefix(one, other) for one, other in pairwise(arrays))]
+    shared = [0, *(common_prefix(one, other) if share else 0 for one, other in pairwise(arrays))]
     start = 0
     while start < len(ordered):
         stop, size = start + 1, len(arrays[start])

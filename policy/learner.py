@@ -263,7 +263,7 @@ class Learner:
 
     def _own_batches(self, samples: Sequence[Sample]) -> Iterator[tuple[list[Sample], Batch]]:
         """This process's microbatches, on the model's device."""
-        for part in self.ranks.share(list(microbatches(samples, self.config.microbatch))):
+        for part in self.ranks.share(list(microbatches(samples, self.config.microbatch, share=self.share))):
             batch = collate(part, self.model.config.vocab_size, share=self.share)
             yield part, batch.to(self.model.lm_head.weight.device)
 

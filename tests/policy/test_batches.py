@@ -125,3 +125,9 @@ def test_microbatches_part_groups_rather_than_members() -> None:
     assert [len(part) for part in parts] == [8, 8, 4]
     for one, other in pairwise(parts):
         assert common_prefix(np.array(one[-1].tokens), np.array(other[0].tokens)) == 0
+
+
+def test_without_sharing_every_position_counts() -> None:
+    samples = [Sample((1, 2, 3, number), (0, 0, 1, 1), (0.0,) * 4) for number in range(8)]
+    assert [len(part) for part in microbatches(samples, 100)] == [8]
+    assert [len(part) for part in microbatches(samples, 7, share=False)] == [2, 2, 2, 2]
