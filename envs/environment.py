@@ -6,14 +6,14 @@ import copy
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..verifiers.types import Verdict
 from .errors import ToolError
 from .mutations import mutate_answer
 from .tools import Tool, call_tool, tools_of
-from .types import Answer, Task, ToolCall, ToolResult, ToolSchema, World
+from .types import Answer, Cheat, Task, ToolCall, ToolResult, ToolSchema, World, canonical
 
 if TYPE_CHECKING:
     from ..infra.sandbox.sync import Sandboxes
@@ -25,7 +25,8 @@ class Environment(ABC):
     One instance serves one episode: `start(task)` puts the task's world into `self.world`, tools read and change it,
     `finish` hands it over to `verify`. Subclasses set `id` and `version`, and write `propose`, `solve`, `verify` and
     at least one `@tool` (or say `toolless = True`, where thinking alone answers). An environment that runs commands
-    sets `image` to the sandbox image it needs and leases from `self.sandboxes`.
+    sets `image` to the sandbox image it needs and leases from `self.sandboxes`; where a tool runs a command line of the
+    agent's choice (its one required argument), `shell` is that tool's name, so that the red team can use it.
     """
 
     id: ClassVar[str]
@@ -34,6 +35,7 @@ class Environment(ABC):
     image: ClassVar[str | None] = None
     levels: ClassVar[range] = range(1, 2)
     toolless: ClassVar[bool] = False
+    shell: ClassVar[str] = ""
     toolset: ClassVar[dict[str, Tool]] = {}
 
     world: World
@@ -67,6 +69,23 @@ class Environment(ABC):
         one.
         """
         return mutate_answer(rng, answer, task.world)
+
+    def secrets(self, task: Task, answer: Answer) -> Iterable[str]:
+        """Texts that would give the right `answer` away, wherever the agent saw them before it solved the task: in the
+        prompt, the tools' descriptions or `readable`. The default is the answer itself where it is a text that is more
+        than a number or a letter, or a list or object as JSON. Override where the prompt names the choices.
+        """
+        if isinstance(answer, str):
+            return [answer] if len(answer) > 3 and not answer.replace(".", "").isdigit() else []
+        return [canonical(answer)] if isinstance(answer, dict | list) and answer else []
+
+    def readable(self, task: Task) -> Iterable[str]:
+        """Further texts that a started environment lays open to anybody who looks, such as the files of a sandbox."""
+        return ()
+
+    def cheats(self, rng: random.Random, task: Task) -> Iterable[Cheat]:
+        """Attacks that only this environment is open to; the red team has the general ones. Each must earn nothing."""
+        return ()
 
     def start(self, task: Task) -> None:
         """Lay out the world of `task`. Override to lease sandboxes; then also override `close`."""

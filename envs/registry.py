@@ -17,9 +17,9 @@ from .errors import PluginError
 
 GROUP = "palestra.environments"
 BUILTIN = {
-    "travel": ".travel.environment:Travel",
+    "travel-mini": ".mini.travel:TravelMini",
     "bugfix": ".bugfix.environment:BugFix",
-    "search": ".search.environment:Search",
+    "search-mini": ".mini.search:SearchMini",
     "reasoning": ".reasoning.environment:Reasoning",
 }
 

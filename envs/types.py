@@ -73,6 +73,19 @@ class ToolCall(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Cheat(BaseModel):
+    """An attempt to be rewarded without solving the task: tool calls, then an answer. With `submit` the state is handed
+    in as it stands (`finish(None)`) and `answer` is not looked at.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    calls: tuple[ToolCall, ...] = ()
+    answer: Json = None
+    submit: bool = False
+
+
 class ToolResult(BaseModel):
     """What came back. `ok` is False where the call was refused; then `text` says why, in words for the agent."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 Files = Mapping[str, str]
@@ -49,6 +50,84 @@ class Function:
     def short(self) -> str:
         """The name without its class."""
         return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to run the tests of a repository: shell text in `image`, from the root of the working tree, `{report}` being
+    the path of the JUnit XML to write. `build` runs once in a fresh sandbox before, and its products are kept.
+    """
+
+    image: str
+    test: str
+    build: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The tests of a correct repository that passed every time, by JUnit id; `flaky` ones are set aside."""
+
+    visible: tuple[str, ...]
+    hidden: tuple[str, ...]
+    flaky: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A repository as tasks use it: correct texts by relative path (bytes that are not UTF-8 as surrogate escapes, and
+    executable where they begin with `#!`). `tests` are the test files and everything that configures the runner, which
+    an agent sees but whose changes never count; `hidden` are test files that the agent never sees.
+    """
+
+    name: str
+    language: str
+    version: str
+    source: str
+    files: Files
+    tests: frozenset[str]
+    hidden: Files
+    recipe: Recipe
+    suite: Suite
+
+    @property
+    def digest(self) -> str:
+        """Content address of everything above."""
+        return hashlib.sha256(repr(self).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class Speech(Protocol):
+    """What must be known of a programming language to break and describe code in it; reads text, runs nothing."""
+
+    name: str
+    image: str
+    suffixes: tuple[str, ...]
+
+    def mutations(self, text: str) -> Sequence[Mutation]:
+        """Every realistic edit that makes a source wrong, in a fixed order; strings, comments and imports are left."""
+        ...
+
+    def same_program(self, before: str, after: str) -> bool | None:
+        """Whether two texts differ in layout and comments only; None where `after` has syntax errors `before` has not."""
+        ...
+
+    def functions(self, path: str, text: str) -> Sequence[Function]:
+        """The functions and methods of one source file."""
+        ...
+
+    def emptied(self, text: str, function: str) -> str:
+        """The text with a function's body thrown away (what remains must compile where the language allows it)."""
+        ...
+
+    def is_test(self, path: str) -> bool:
+        """Whether this path is a test, or configures the test runner or the build, by the conventions of the language."""
+        ...
+
+    def refusal(self, before: str, after: str) -> str:
+        """Which facility `after` newly reaches for that could forge a verdict (end the process, write or read files,
+        load code, inspect the test runner, start programs), or ""."""
+        ...
 
 
 class Language(Protocol):

@@ -101,7 +101,7 @@ async def smollm2(work: Path, episodes: int) -> Figures:
     async with VllmServer(folder, options, log=work / "smollm2.log") as server:
         codec = HFChatCodec(folder)
         engine = server.engine(codec.tokenizer.vocab_size)
-        tasks = make_tasks("search", episodes)
+        tasks = make_tasks("search-mini", episodes)
         own = TokenPolicy("smollm2", engine, codec, SAMPLING)
         await measure(own, tasks[:1], 1, 1)  # the first requests of a vLLM compile its kernels
         _, figures = await measure(own, tasks, 1, 3)
@@ -140,7 +140,9 @@ async def deepseek(work: Path, episodes: int) -> Figures:
         engine = server.engine(model.config.vocab_size)
         policy = TokenPolicy("coldstart", engine, codec, SAMPLING, context - 1)
         tasks = [
-            task for env in ("search", "travel") for task in make_tasks(env, max(1, episodes // 16), levels=(2, 3))
+            task
+            for env in ("search-mini", "travel-mini")
+            for task in make_tasks(env, max(1, episodes // 16), levels=(2, 3))
         ]
         await measure(policy, tasks[:1], 1, 1)
         before, first = await measure(policy, tasks, 8, 12)

@@ -39,7 +39,7 @@ def quickstart(
     _show_scores(console, found["held_out"])
     console.line(f"took {found['seconds'] / 60:.1f} minutes; the plot is {found['plot']}, the policy {found['policy']}")
     console.line("look:      palestra serve" + ("" if store_url == opt.STORE else f" --store {store_url}"))
-    console.line(f"try next:  palestra eval travel --level 2 --seed 5 --policy palestra:{found['policy']} -k 1,4")
+    console.line(f"try next:  palestra eval travel-mini --level 2 --seed 5 --policy palestra:{found['policy']} -k 1,4")
     console.line("           palestra env new lights && pip install -e ./lights && palestra env check lights")
 
 

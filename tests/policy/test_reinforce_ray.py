@@ -11,7 +11,7 @@ import pytest
 import ray
 import torch
 
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
 from palestra.envs.types import Task, ToolSchema
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.policy.config import DeepseekV32Config
@@ -81,13 +81,13 @@ def test_workers_play_while_the_learner_learns(staleness: int) -> None:
     codec = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
     learner = Learner(tiny_model(codec.tokenizer.vocab_size), OptimConfig())
     before = learner.model.lm_head.weight.detach().clone()
-    tasks = [Search().propose(random.Random(seed), 1) for seed in range(3)]
+    tasks = [SearchMini().propose(random.Random(seed), 1) for seed in range(3)]
     short = Domain(rewards=RewardConfig(outcome=0.0, length=1.0, most_tokens=24))
-    config = ReinforceConfig(updates=4, tasks=2, group=4, lr=1e-2, staleness=staleness, domains={"search": short})
+    config = ReinforceConfig(updates=4, tasks=2, group=4, lr=1e-2, staleness=staleness, domains={"search-mini": short})
     pool_config = PoolConfig(workers=2, chunk=4, cpus_per_worker=0.5, budget=Budget(turns=1))
     pool = RolloutPool(partial(make_policy, codec), pool_config)
     try:
-        updates = list(reinforce(learner, pool, tasks, config, {"search": tasks[:1]}))
+        updates = list(reinforce(learner, pool, tasks, config, {"search-mini": tasks[:1]}))
     finally:
         pool.close()
     assert [(done.step, len(done.episodes)) for done in updates] == [(0, 0), *((step, 8) for step in range(1, 5))]

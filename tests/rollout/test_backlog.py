@@ -7,13 +7,13 @@ import random
 
 import pytest
 
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
 from palestra.rollout.backlog import Backlog, Item, RetryConfig
 from palestra.rollout.status import Meter, Straggler
 from palestra.rollout.types import Episode, Outcome
 from palestra.verifiers.types import Verdict
 
-TASK = Search().propose(random.Random(0), 1)
+TASK = SearchMini().propose(random.Random(0), 1)
 
 
 class Clock:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.rollout.codec import DeepseekCodec
 from palestra.rollout.engines.fake import (
     CONTEXT,
@@ -605,8 +605,8 @@ def test_an_episode_with_a_server_that_fails_for_good(make: Make) -> None:
         codec = DeepseekCodec(train_tokenizer([], 300))
         fake.context = 100_000
         engine = make(fake.server(tries=2), codec.tokenizer.vocab_size)
-        task = Travel().propose(random.Random(3), 1)
-        episode = await run_episode(Travel(), task, TokenPolicy("p", engine, codec, PLAIN))
+        task = TravelMini().propose(random.Random(3), 1)
+        episode = await run_episode(TravelMini(), task, TokenPolicy("p", engine, codec, PLAIN))
         assert (episode.outcome, episode.verdict.validity) == ("engine_failed", "invalid_infra")
         assert episode.verdict.reward is None
         await engine.close()

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from palestra.envs.environment import Environment
 from palestra.envs.errors import ToolError
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
+from palestra.envs.mini.travel import TravelMini
 from palestra.envs.tools import tool
-from palestra.envs.travel.environment import Travel
 from palestra.envs.types import Answer, Task, ToolSchema, World
 from palestra.infra.sandbox.types import SandboxFailed
 from palestra.rollout.answers import DEEPEST, answer_text, read_answer
@@ -329,7 +329,7 @@ def test_garbage_completions_are_data(completions: list[list[int]]) -> None:
     assert len(episode.segments[0].tokens) == len(episode.segments[0].logprobs)
 
 
-@pytest.mark.parametrize("cls", [Travel, Search])
+@pytest.mark.parametrize("cls", [TravelMini, SearchMini])
 @given(
     answer=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),

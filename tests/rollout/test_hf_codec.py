@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.rollout.codec import DeepseekCodec
 from palestra.rollout.errors import EncodingError, TokenizerError
 from palestra.rollout.hf_codec import HFChatCodec, codec_of
@@ -116,7 +116,7 @@ def _cached(folder: Path) -> tuple[HFChatCodec, Any]:
 
 def test_tools_are_given_to_a_template_that_takes_them(folders: dict[str, Path]) -> None:
     codec, theirs = _cached(folders["tools"])
-    tools = Travel.schemas()
+    tools = TravelMini.schemas()
     wanted = theirs.apply_chat_template(
         [user("go")], tools=[tool.openai() for tool in tools], add_generation_prompt=True
     )["input_ids"]
@@ -126,7 +126,7 @@ def test_tools_are_given_to_a_template_that_takes_them(folders: dict[str, Path])
 
 def test_other_templates_get_tools_as_text_of_the_system_message(folders: dict[str, Path]) -> None:
     codec, _ = _cached(folders["chatml"])
-    tools = Travel.schemas()
+    tools = TravelMini.schemas()
     alone = codec.tokenizer.decode(codec.prompt([user("go")], tools))
     after = codec.tokenizer.decode(codec.prompt([{"role": "system", "content": "Be brief."}, user("go")], tools))
     told = json.dumps([tool.openai() for tool in tools], ensure_ascii=False)

@@ -14,7 +14,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.rollout.engines.openai_text import OpenAIChatPolicy
 from palestra.rollout.engines.server import Server
 from palestra.rollout.episode import run_episode
@@ -66,7 +66,7 @@ def play(server: Server, sample: int = 0) -> Episode:
     async def go() -> Episode:
         policy = OpenAIChatPolicy(server, Sampling(seed=1, max_tokens=64))
         try:
-            return await run_episode(Travel(), Travel().propose(random.Random(3), 1), policy, sample)
+            return await run_episode(TravelMini(), TravelMini().propose(random.Random(3), 1), policy, sample)
         finally:
             await policy.close()
 

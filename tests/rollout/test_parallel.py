@@ -7,12 +7,12 @@ import random
 
 import pytest
 
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
 from palestra.rollout.parallel import fewest_steps, keep_fewest
 from palestra.rollout.types import Episode, Move, Outcome, Turn
 from palestra.verifiers.types import Verdict
 
-TASK = Search().propose(random.Random(0), 1)
+TASK = SearchMini().propose(random.Random(0), 1)
 
 
 def episode(steps: int, outcome: Outcome = "answered", reward: float | None = 0.0, sample: int = 0) -> Episode:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from palestra.envs.environment import Environment
-from palestra.envs.search.environment import Search
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.search import SearchMini
+from palestra.envs.mini.travel import TravelMini
 from palestra.rollout.codec import DeepseekCodec, assistant_message
 from palestra.rollout.episode import run_episode
 from palestra.rollout.players import ScriptedEngine, SpokenPolicy, TokenPlayer, TokenPolicy
@@ -36,9 +36,9 @@ class Listening(ScriptedEngine):
 
 def seeds(policy_seed: int | None, task_seed: int, sample: int) -> list[int | None]:
     engine = Listening([CALL, CALL])
-    task = Search().propose(random.Random(task_seed), 1)
+    task = SearchMini().propose(random.Random(task_seed), 1)
     policy = TokenPolicy("p", engine, CODEC, Sampling(seed=policy_seed))
-    asyncio.run(run_episode(Search(), task, policy, sample))
+    asyncio.run(run_episode(SearchMini(), task, policy, sample))
     assert len(engine.asked) == 3
     assert all(sampling.stop == (CODEC.tokenizer.eos_id,) for sampling in engine.asked)
     return [sampling.seed for sampling in engine.asked]
@@ -53,16 +53,18 @@ def test_seeds_differ_by_turn_sample_task_and_policy_and_come_again() -> None:
 
 def test_the_budget_shrinks_as_the_context_grows() -> None:
     engine = Listening([CALL])
-    task = Search().propose(random.Random(1), 1)
+    task = SearchMini().propose(random.Random(1), 1)
     prompt = len(
-        CODEC.prompt([{"role": "system", "content": Search.system}, {"role": "user", "content": task.prompt}], [])
+        CODEC.prompt([{"role": "system", "content": SearchMini.system}, {"role": "user", "content": task.prompt}], [])
     )
-    asyncio.run(run_episode(Search(), task, TokenPolicy("p", engine, CODEC, Sampling(max_tokens=500), prompt + 400)))
+    asyncio.run(
+        run_episode(SearchMini(), task, TokenPolicy("p", engine, CODEC, Sampling(max_tokens=500), prompt + 400))
+    )
     results = len(CODEC.results(["Error: no page called nowhere"]))
     assert [sampling.max_tokens for sampling in engine.asked] == [400, 400 - len(CALL) - results]
 
 
-@pytest.mark.parametrize("cls", [Travel, Search])
+@pytest.mark.parametrize("cls", [TravelMini, SearchMini])
 def test_the_oracle_is_right_and_doing_nothing_is_wrong(cls: type[Environment]) -> None:
     task = cls().propose(random.Random(2), 1)
     episode = asyncio.run(run_episode(cls(), task, oracle_policy(CODEC)))
@@ -72,7 +74,7 @@ def test_the_oracle_is_right_and_doing_nothing_is_wrong(cls: type[Environment]) 
     assert (nothing.outcome, nothing.verdict.reward) == ("answered", 0.0)
 
 
-@pytest.mark.parametrize("cls", [Travel, Search])
+@pytest.mark.parametrize("cls", [TravelMini, SearchMini])
 def test_random_play_is_valid_and_reproducible_by_sample(cls: type[Environment]) -> None:
     task = cls().propose(random.Random(2), 1)
     first, again, other = (
@@ -84,24 +86,24 @@ def test_random_play_is_valid_and_reproducible_by_sample(cls: type[Environment])
 
 
 def test_messages_are_played_without_tokens_and_do_the_same() -> None:
-    task = Travel().propose(random.Random(2), 1)
-    said = demonstrate(Travel(), task)
-    episode = asyncio.run(run_episode(Travel(), task, SpokenPolicy("spoken", lambda task, sample: said)))
-    in_tokens = asyncio.run(run_episode(Travel(), task, replay_policy(CODEC, "r1", said)))
+    task = TravelMini().propose(random.Random(2), 1)
+    said = demonstrate(TravelMini(), task)
+    episode = asyncio.run(run_episode(TravelMini(), task, SpokenPolicy("spoken", lambda task, sample: said)))
+    in_tokens = asyncio.run(run_episode(TravelMini(), task, replay_policy(CODEC, "r1", said)))
     assert [turn.results for turn in episode.turns] == [turn.results for turn in in_tokens.turns]
     assert episode.verdict == in_tokens.verdict
     assert episode.verdict.passed
     assert [path.tokens for path in episode.segments] == [()]
     assert episode.metrics["drift_risk"] == 1.0
-    short = asyncio.run(run_episode(Travel(), task, SpokenPolicy("short", lambda task, sample: said[:1])))
+    short = asyncio.run(run_episode(TravelMini(), task, SpokenPolicy("short", lambda task, sample: said[:1])))
     assert (short.outcome, len(short.turns), short.verdict.reward) == ("max_tokens", 2, 0.0)
 
 
 def test_a_replay_says_the_same_tokens() -> None:
-    task = Travel().propose(random.Random(2), 1)
-    first = asyncio.run(run_episode(Travel(), task, oracle_policy(CODEC)))
+    task = TravelMini().propose(random.Random(2), 1)
+    first = asyncio.run(run_episode(TravelMini(), task, oracle_policy(CODEC)))
     messages = [turn.move.message for turn in first.turns if turn.move.message is not None]
-    again = asyncio.run(run_episode(Travel(), task, replay_policy(CODEC, "r1", messages)))
+    again = asyncio.run(run_episode(TravelMini(), task, replay_policy(CODEC, "r1", messages)))
     assert again.policy == "replay:r1"
     assert again.segments[0] == first.segments[0]
     assert again.verdict == first.verdict
@@ -110,11 +112,11 @@ def test_a_replay_says_the_same_tokens() -> None:
 def test_a_demonstration_closes_its_environment_where_the_solver_fails() -> None:
     closed = []
 
-    class Stuck(Search):
+    class Stuck(SearchMini):
         def close(self) -> None:
             closed.append(True)
 
-    task = Search().propose(random.Random(2), 1)
+    task = SearchMini().propose(random.Random(2), 1)
     with pytest.raises(KeyError):
         demonstrate(Stuck(), task.model_copy(update={"key": {}}))
     assert closed == [True]

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palestra.envs.search.environment import Search
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.search import SearchMini
+from palestra.envs.mini.travel import TravelMini
 from palestra.infra import store as db
 from palestra.infra.store.packing import unpack_f32, unpack_i32
 from palestra.rollout.codec import DeepseekCodec, assistant_message
@@ -54,8 +54,8 @@ def stored(tmp_path: Path, episode: Episode) -> tuple[db.Rollout, list[db.Turn],
 
 
 def test_an_episode_comes_back_as_it_was(tmp_path: Path) -> None:
-    task = Travel().propose(random.Random(2), 1)
-    episode = asyncio.run(run_episode(Travel(), task, oracle_policy(CODEC), 3))
+    task = TravelMini().propose(random.Random(2), 1)
+    episode = asyncio.run(run_episode(TravelMini(), task, oracle_policy(CODEC), 3))
     row, turns, verdict = stored(tmp_path, episode)
     path = episode.segments[0]
     assert unpack_i32(row.tokens) == list(path.tokens)
@@ -76,9 +76,9 @@ def test_messages_come_back_as_they_were_said(tmp_path: Path) -> None:
         assistant_message("Two at once.", "Wait.", [("open", {"page": "ä\n"}), ("search", {"query": "x"})]),
         assistant_message("So.", "Nothing"),
     ]
-    task = Search().propose(random.Random(2), 1)
+    task = SearchMini().propose(random.Random(2), 1)
     policy = ScriptedPolicy("script", lambda task, sample: said, CODEC)
-    _, turns, _ = stored(tmp_path, asyncio.run(run_episode(Search(), task, policy)))
+    _, turns, _ = stored(tmp_path, asyncio.run(run_episode(SearchMini(), task, policy)))
     assert [message_of(turn) for turn in turns] == said
 
 
@@ -88,9 +88,9 @@ def test_odd_arguments_in_a_stored_call_are_still_json_text() -> None:
 
 
 def test_a_format_error_keeps_its_tokens_and_says_why(tmp_path: Path) -> None:
-    task = Search().propose(random.Random(2), 1)
+    task = SearchMini().propose(random.Random(2), 1)
     policy = TokenPolicy("p", ScriptedEngine([(50, 51, 52)]), CODEC, Sampling())
-    row, turns, _ = stored(tmp_path, asyncio.run(run_episode(Search(), task, policy)))
+    row, turns, _ = stored(tmp_path, asyncio.run(run_episode(SearchMini(), task, policy)))
     assert (row.outcome, row.reward) == ("format_error", 0.0)
     assert unpack_i32(turns[0].completion_tokens) == [50, 51, 52]
     assert turns[0].error is not None
@@ -99,7 +99,7 @@ def test_a_format_error_keeps_its_tokens_and_says_why(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_stored_with_its_traceback_and_without_a_reward(tmp_path: Path) -> None:
-    task = Search().propose(random.Random(2), 1)
+    task = SearchMini().propose(random.Random(2), 1)
     try:
         raise RuntimeError("no room")
     except RuntimeError as error:
@@ -142,7 +142,7 @@ def assert_same(found: Completion | None, said: Completion) -> None:
 
 def check_samplings_come_back(url: str) -> None:
     """Masks, expert choices and versions, through a real database and as another process reads them."""
-    task = Search().propose(random.Random(2), 1)
+    task = SearchMini().propose(random.Random(2), 1)
     moves = [Move(None, (9,), one, error="x", segment=n, rewrite="discard_75") for n, one in enumerate(COMPLETIONS)]
     turns = tuple(Turn(move) for move in [*moves, Move(None, (1, 2), error="max_tokens: the context is full")])
     rollout, rest = episode_rows(Episode(task, 0, "p", "answered", Verdict(reward=1.0), turns), "job-2")
@@ -170,7 +170,7 @@ def test_masks_choices_and_versions_come_back_from_postgres(postgres: str) -> No
 @given(st.lists(st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple), min_size=1).map(tuple))
 def test_any_mask_survives_packing(kept: Kept) -> None:
     episode = Episode(
-        Search().propose(random.Random(2), 1),
+        SearchMini().propose(random.Random(2), 1),
         0,
         "p",
         "answered",

@@ -21,7 +21,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
 from palestra.infra import store as db
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.rollout.backlog import Item
@@ -44,7 +44,7 @@ class Driver:
     def __init__(self, folder: Path, count: int, samples: int) -> None:
         self.url = f"sqlite:///{folder}/s.db"
         self._folder = folder
-        self._command = [*PALESTRA, "rollout", "travel", "--policy", "random", "--store", self.url, "--json"]
+        self._command = [*PALESTRA, "rollout", "travel-mini", "--policy", "random", "--store", self.url, "--json"]
         self._command += ["--count", str(count), "--samples", str(samples)]
         db.Store(self.url).close()
         self.process: subprocess.Popen[bytes] | None = None
@@ -132,7 +132,7 @@ def noop(sandboxes: Sandboxes | None) -> Policy:
 
 
 def items(count: int) -> list[Item]:
-    task = Search().propose(random.Random(0), 1)
+    task = SearchMini().propose(random.Random(0), 1)
     return [(task, sample) for sample in range(count)]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import ray
 
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
 from palestra.envs.types import Task, ToolSchema
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.rollout.backlog import Item, RetryConfig
@@ -47,8 +47,8 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
-def tasks(count: int, env: str = "search") -> list[Task]:
-    return [Search().propose(random.Random(seed), 1).model_copy(update={"env": env}) for seed in range(count)]
+def tasks(count: int, env: str = "search-mini") -> list[Task]:
+    return [SearchMini().propose(random.Random(seed), 1).model_copy(update={"env": env}) for seed in range(count)]
 
 
 def codec() -> DeepseekCodec:
@@ -311,7 +311,7 @@ def test_an_environment_that_cannot_be_built_is_an_invalid_episode(pools: list[R
     found = {episode.task.env: episode for episode in pools[0].run(items)}
     assert (found["gone"].outcome, found["gone"].verdict.validity) == ("env_failed", "invalid_env")
     assert "unknown environment 'gone'" in found["gone"].error
-    assert found["search"].verdict.reward == 0.0
+    assert found["search-mini"].verdict.reward == 0.0
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(pools: list[RolloutPool], tmp_path: Path) -> None:

@@ -134,8 +134,8 @@ def test_help_and_the_list_of_environments_load_nothing_heavy() -> None:
 
 def test_env_list_reports_a_broken_plugin_by_name_and_shows_the_rest(cli: Run, plugins: Path) -> None:
     found = {one["id"]: one for one in data(cli("env", "list", "--json"))}
-    assert {"travel", "bugfix", "search", "lights", "shattered"} <= set(found)
-    assert found["travel"]["ok"]
+    assert {"travel-mini", "bugfix", "search-mini", "lights", "shattered"} <= set(found)
+    assert found["travel-mini"]["ok"]
     assert found["lights"]["ok"]
     assert not found["shattered"]["ok"]
     assert "RuntimeError: no luck today" in found["shattered"]["error"]
@@ -155,7 +155,7 @@ def test_env_check_passes_a_good_environment(cli: Run, plugins: Path) -> None:
     result = data(cli("env", "check", "lights", "--count", "3", "--level", "2", "--json"))
     assert result["ok"]
     assert all(check["passed"] == check["of"] for check in result["checks"])
-    assert "every check passed" in cli("env", "check", "travel", "--count", "2")[1]
+    assert "every check passed" in cli("env", "check", "travel-mini", "--count", "2")[1]
 
 
 def test_env_check_says_what_to_fix(cli: Run, plugins: Path) -> None:
@@ -168,18 +168,22 @@ def test_env_check_says_what_to_fix(cli: Run, plugins: Path) -> None:
 
 
 def test_synth_keeps_the_same_tasks_whatever_the_parallelism(cli: Run, cluster: None, tmp_path: Path) -> None:
-    from palestra.envs.travel.environment import Travel
+    from palestra.envs.mini.travel import TravelMini
     from palestra.synth.synthesize import synthesize
 
-    result = data(cli("synth", "travel", "--count", "12", "--level", "2", "--seed", "7", "--out", "t.jsonl", "--json"))
-    alone = [made.certified.task.id for made in synthesize(Travel, 7, 2, 12) if made.certified and made.accepted]
+    result = data(
+        cli("synth", "travel-mini", "--count", "12", "--level", "2", "--seed", "7", "--out", "t.jsonl", "--json")
+    )
+    alone = [made.certified.task.id for made in synthesize(TravelMini, 7, 2, 12) if made.certified and made.accepted]
     assert result["tasks"] == alone
     assert len((tmp_path / "t.jsonl").read_text().splitlines()) == 12
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
         assert store.count(db.Certificate, accepted=True) == 12
         assert store.page(db.Run)[0][0].status == "finished"
     played = data(
-        cli("rollout", "travel", "--tasks", "t.jsonl", "--level", "2", "--samples", "1", "--workers", "1", "--json")
+        cli(
+            "rollout", "travel-mini", "--tasks", "t.jsonl", "--level", "2", "--samples", "1", "--workers", "1", "--json"
+        )
     )
     assert (played["done"], played["pass_rate"]["value"]) == (12, 1.0)
 
@@ -201,7 +205,7 @@ def test_synth_says_why_tasks_were_rejected(cli: Run, cluster: None, tmp_path: P
 def test_invalid_episodes_of_a_finished_job_are_told_and_played_again_when_asked(
     cli: Run, cluster: None, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    asked = (*command, "travel", "--count", "2", "--samples", "1", "--workers", "1")
+    asked = (*command, "travel-mini", "--count", "2", "--samples", "1", "--workers", "1")
     job = data(cli(*asked, "--json"))["job"]
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
         broken = store.page(db.Rollout, job_id=job)[0][0]
@@ -391,18 +395,18 @@ def test_bad_input_is_one_clear_line(cli: Run, arguments: str, says: str) -> Non
 
 def test_a_file_that_holds_no_tasks_is_named_with_its_line(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"env": 3}\n')
-    assert "t.jsonl, line 1 is not a task" in refused(cli("rollout", "travel", "--tasks", "t.jsonl"))
+    assert "t.jsonl, line 1 is not a task" in refused(cli("rollout", "travel-mini", "--tasks", "t.jsonl"))
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_the_work(cli: Run) -> None:
-    assert "cannot write /proc/t.jsonl" in refused(cli("synth", "travel", "--out", "/proc/t.jsonl"))
+    assert "cannot write /proc/t.jsonl" in refused(cli("synth", "travel-mini", "--out", "/proc/t.jsonl"))
     assert "cannot write /proc/lights" in refused(cli("env", "new", "lights", "--dir", "/proc"))
     assert "/proc/x.db" in refused(cli("job", "list", "--store", "sqlite:////proc/x.db"))
 
 
 def test_no_ray_at_the_address_is_one_line(tmp_path: Path) -> None:
     """In a process of its own: this one is connected already."""
-    command = [sys.executable, "-c", "from palestra.services.cli.main import main; main()", "synth", "travel"]
+    command = [sys.executable, "-c", "from palestra.services.cli.main import main; main()", "synth", "travel-mini"]
     done = subprocess.run([*command, "--ray", "127.0.0.1:9"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("palestra: no Ray cluster answers at '127.0.0.1:9'")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.envs.types import Task
 from palestra.infra import store as db
 from palestra.infra.store.errors import StoreConflict, StoreFull, StoreUnavailable
@@ -26,7 +26,7 @@ from palestra.verifiers.types import Verdict
 
 SPEC = JobSpec(
     kind="rollout",
-    env="travel",
+    env="travel-mini",
     version="1",
     level=1,
     seed=0,
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> Iterator[db.Store]:
 
 @pytest.fixture
 def tasks(store: db.Store) -> list[Task]:
-    made = [Travel().propose(random.Random(seed), 1) for seed in (1, 2)]
+    made = [TravelMini().propose(random.Random(seed), 1) for seed in (1, 2)]
     store.add(*(task_row(task) for task in made))
     return made
 
@@ -309,7 +309,7 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
         "-c",
         "from palestra.services.cli.main import main; main()",
         "rollout",
-        "travel",
+        "travel-mini",
         "--store",
         url,
     ]

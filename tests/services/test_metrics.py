@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from palestra.envs.search.environment import Search
+from palestra.envs.mini.search import SearchMini
 from palestra.infra import store as db
 from palestra.rollout.codec import DeepseekCodec
 from palestra.rollout.episode import run_episode
@@ -31,7 +31,7 @@ from palestra.services.metrics import EpisodeMetrics, serving
 from palestra.services.serve import create_site
 
 CODEC = DeepseekCodec(train_tokenizer([], 300), show_tools=False)
-TASK = Search().propose(random.Random(2), 1)
+TASK = SearchMini().propose(random.Random(2), 1)
 COMMAND = [sys.executable, "-c", "from palestra.services.cli.main import main; main()"]
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -51,8 +51,8 @@ def key(name: str, **labels: str) -> Sample:
 
 
 def episodes() -> tuple[Episode, Episode]:
-    right = asyncio.run(run_episode(Search(), TASK, oracle_policy(CODEC)))
-    wrong = asyncio.run(run_episode(Search(), TASK, noop_policy(CODEC)))
+    right = asyncio.run(run_episode(SearchMini(), TASK, oracle_policy(CODEC)))
+    wrong = asyncio.run(run_episode(SearchMini(), TASK, noop_policy(CODEC)))
     return right, wrong
 
 
@@ -64,25 +64,25 @@ def test_a_running_job_serves_its_numbers() -> None:
     with serving(0, said.append, metrics):
         url = re.fullmatch(r"metrics at (http://127\.0\.0\.1:\d+/metrics)", said[0])
         assert url is not None
-        assert key("palestra_episodes_total", env="search") not in samples(httpx.get(url[1]).text)
+        assert key("palestra_episodes_total", env="search-mini") not in samples(httpx.get(url[1]).text)
         for episode in (right, retried, wrong):
             metrics.observe(episode)
         metrics.watch(PoolStatus(running=7, waiting=2, workers=4, deaths=1))
         found = samples(httpx.get(url[1]).text)
-    ends = {"env": "search", "validity": "valid"}
+    ends = {"env": "search-mini", "validity": "valid"}
     played = [found[key("palestra_episodes_total", outcome=outcome, **ends)] for outcome in {right.outcome}]
     assert played == [3.0 if right.outcome == wrong.outcome else 2.0]
     turns = 2 * len(right.turns) + len(wrong.turns)
     sampled = sum(sum(path.mask) for one in (right, right, wrong) for path in one.segments)
-    assert found[key("palestra_turn_seconds_count", env="search")] == turns
-    assert found[key("palestra_sampled_tokens_total", env="search")] == sampled
-    assert found[key("palestra_drifted_tokens_total", env="search")] == 0
-    assert found[key("palestra_retries_total", env="search")] == 2
-    assert found[key("palestra_tool_calls_total", env="search")] == 2 * right.metrics["tool_calls"]
+    assert found[key("palestra_turn_seconds_count", env="search-mini")] == turns
+    assert found[key("palestra_sampled_tokens_total", env="search-mini")] == sampled
+    assert found[key("palestra_drifted_tokens_total", env="search-mini")] == 0
+    assert found[key("palestra_retries_total", env="search-mini")] == 2
+    assert found[key("palestra_tool_calls_total", env="search-mini")] == 2 * right.metrics["tool_calls"]
     seconds = right.seconds + retried.seconds + wrong.seconds
-    assert found[key("palestra_episode_seconds_sum", env="search")] == pytest.approx(seconds)
+    assert found[key("palestra_episode_seconds_sum", env="search-mini")] == pytest.approx(seconds)
     for part in ("engine", "tool", "lease", "verifier"):
-        assert found[key(f"palestra_{part}_seconds_count", env="search")] == 3
+        assert found[key(f"palestra_{part}_seconds_count", env="search-mini")] == 3
     gauges = ("running_episodes", "waiting_episodes", "workers", "worker_deaths")
     assert [found[key(f"palestra_{name}")] for name in gauges] == [7, 2, 4, 1]
     with pytest.raises(httpx.ConnectError):
@@ -117,11 +117,11 @@ def test_the_site_serves_what_the_store_holds(tmp_path: Path) -> None:
     found = samples(answer.text)
     assert sum(value for (name, _), value in found.items() if name == "palestra_episodes_total") == 3
     assert found[key("palestra_jobs", kind="eval", status="finished")] == 1
-    assert found[key("palestra_episode_seconds_bucket", env="search", le="30.0")] == 2
-    assert found[key("palestra_episode_seconds_bucket", env="search", le="60.0")] == 3
-    assert found[key("palestra_episode_seconds_count", env="search")] == 3
+    assert found[key("palestra_episode_seconds_bucket", env="search-mini", le="30.0")] == 2
+    assert found[key("palestra_episode_seconds_bucket", env="search-mini", le="60.0")] == 3
+    assert found[key("palestra_episode_seconds_count", env="search-mini")] == 3
     tokens = sum(len(path.tokens) for one in (right, right, wrong) for path in one.segments)
-    assert found[key("palestra_recorded_tokens_total", env="search")] == tokens
+    assert found[key("palestra_recorded_tokens_total", env="search-mini")] == tokens
     assert page.text.startswith("<!doctype html>")
     assert modern.headers["content-type"].startswith("application/openmetrics-text")
     assert modern.text.endswith("# EOF\n")
@@ -136,7 +136,19 @@ def test_an_empty_store_has_metrics_too(tmp_path: Path) -> None:
 
 def test_a_job_on_ray_is_one_trace_in_the_file_that_all_its_processes_share(tmp_path: Path) -> None:
     path = tmp_path / "spans.jsonl"
-    asked = ("rollout", "search", "--count", "2", "--samples", "2", "--workers", "2", "--metrics-port", "0", "--json")
+    asked = (
+        "rollout",
+        "search-mini",
+        "--count",
+        "2",
+        "--samples",
+        "2",
+        "--workers",
+        "2",
+        "--metrics-port",
+        "0",
+        "--json",
+    )
     environment = os.environ | {"OTEL_TRACES_EXPORTER": str(path)}
     done = subprocess.run(
         [*COMMAND, *asked], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
@@ -146,7 +158,11 @@ def test_a_job_on_ray_is_one_trace_in_the_file_that_all_its_processes_share(tmp_
     found = [json.loads(line) for line in path.read_text().splitlines()]
     by_id = {one["context"]["span_id"]: one for one in found}
     (top,) = [one for one in found if one["parent_id"] is None]
-    assert (top["name"], top["attributes"]["palestra.job"], top["attributes"]["palestra.env"]) == ("job", job, "search")
+    assert (top["name"], top["attributes"]["palestra.job"], top["attributes"]["palestra.env"]) == (
+        "job",
+        job,
+        "search-mini",
+    )
     assert len({one["context"]["trace_id"] for one in found}) == 1
     played = [one for one in found if one["name"] == "episode"]
     assert len({(one["attributes"]["palestra.task"], one["attributes"]["palestra.sample"]) for one in played}) == 4

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.rollout.engines.fake import serving
 from palestra.rollout.engines.openai_text import OpenAIChatPolicy
 from palestra.rollout.episode import run_episode
@@ -60,7 +60,7 @@ def test_an_episode_in_tokens(folder: Path) -> None:
     async def main() -> None:
         async with serving(context=1 << 20) as fake:
             policy = parse_policy(f"openai:{fake.base_url}?model=m&tokens={folder}", Sampling(max_tokens=9))(None)
-            episode = await run_episode(Travel(), Travel().propose(random.Random(3), 1), policy)
+            episode = await run_episode(TravelMini(), TravelMini().propose(random.Random(3), 1), policy)
             await policy.close()
         assert (episode.verdict.validity, episode.outcome) == ("valid", "max_tokens")
         (path,) = episode.segments

@@ -283,8 +283,8 @@ def test_a_bad_checkpoint_is_one_line(kind: str, checkpoint: Path, ask: Ask, tmp
     named = ("--policy", f"palestra:{checkpoint}")
     answers = [
         ask("policy", "inspect", checkpoint),
-        ask("rollout", "travel", *named, *store),
-        ask("eval", "travel", *named, *store),
+        ask("rollout", "travel-mini", *named, *store),
+        ask("eval", "travel-mini", *named, *store),
     ]
     for code, out, err in answers:
         assert (code, out) == (1, ""), err
@@ -298,7 +298,9 @@ def test_a_bad_checkpoint_is_one_line(kind: str, checkpoint: Path, ask: Ask, tmp
 
 def test_a_bad_quantised_checkpoint_is_not_played(checkpoint: Path, ask: Ask, tmp_path: Path) -> None:
     configured(quantization_config={"quant_method": "fp8"})(checkpoint)
-    code, _, err = ask("eval", "travel", "--policy", f"palestra:{checkpoint}", "--store", f"sqlite:///{tmp_path}/s.db")
+    code, _, err = ask(
+        "eval", "travel-mini", "--policy", f"palestra:{checkpoint}", "--store", f"sqlite:///{tmp_path}/s.db"
+    )
     assert (code, err.count("\n")) == (1, 1)
     assert "convert the checkpoint to bf16 or float32 first" in err
     assert "quantised (fp8)" in ask("policy", "inspect", checkpoint)[1]

@@ -8,7 +8,7 @@ from palestra.services.errors import BadRequest
 from palestra.services.training.recipes import GrpoRecipe, SupervisedRecipe, load_recipe
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-MINIMAL = 'kind = "grpo"\n[[domains]]\nenv = "travel"\n'
+MINIMAL = 'kind = "grpo"\n[[domains]]\nenv = "travel-mini"\n'
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_grpo_leaves_everything_in_the_store(coldstart: Path, tmp_path: Path) ->
         turns, _ = store.page(db.Turn, limit=1000)
         verdicts, _ = store.page(db.Verdict, limit=1000)
     assert curve is not None
-    assert set(curve.held_out) == {"travel", "search"}
+    assert set(curve.held_out) == {"travel-mini", "search-mini"}
     assert run is not None
     assert run.status == "done"
     splits = {split: {task.id for task in tasks if task.split == split} for split in ("train", "held-out")}

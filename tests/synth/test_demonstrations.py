@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.envs.types import Answer, Task, World
 from palestra.rollout.codec import DeepseekCodec
 from palestra.rollout.tokenizer import train_tokenizer
@@ -26,7 +26,7 @@ def drawn(mixture: Mixture, seed: int, count: int) -> list[Trajectory]:
 
 
 def test_the_same_seed_gives_the_same_trajectories() -> None:
-    mixture = [("travel", 1, 1.0), ("search", 2, 1.0)]
+    mixture = [("travel-mini", 1, 1.0), ("search-mini", 2, 1.0)]
     first = drawn(mixture, 3, 6)
     assert first == drawn(mixture, 3, 6)
     assert first != drawn(mixture, 4, 6)
@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_trajectories() -> None:
 
 
 def test_a_stream_goes_on_from_its_state() -> None:
-    mixture = [("travel", 1, 1.0), ("search", 2, 1.0)]
+    mixture = [("travel-mini", 1, 1.0), ("search-mini", 2, 1.0)]
     with Demonstrations([CODEC, CHAT], mixture, 3) as stream:
         list(islice(stream, 3))
         state = json.loads(json.dumps(stream.state_dict()))
@@ -46,7 +46,7 @@ def test_a_stream_goes_on_from_its_state() -> None:
 
 def test_both_modes_are_spoken() -> None:
     thinks = CODEC.tokenizer.token_id("</think>")
-    with Demonstrations([CODEC, CHAT], [("search", 2, 1.0)], 5) as stream:
+    with Demonstrations([CODEC, CHAT], [("search-mini", 2, 1.0)], 5) as stream:
         said = [
             any(token == thinks for token, sampled in zip(path.tokens, path.mask, strict=True) if sampled)
             for path in islice(stream, 12)
@@ -55,7 +55,7 @@ def test_both_modes_are_spoken() -> None:
 
 
 def test_every_sampled_stretch_is_a_message_with_a_thought() -> None:
-    for path in drawn([("travel", 1, 1.0), ("search", 1, 1.0)], 1, 4):
+    for path in drawn([("travel-mini", 1, 1.0), ("search-mini", 1, 1.0)], 1, 4):
         assert len(path.tokens) == len(path.mask) == len(path.logprobs)
         stretch: list[int] = []
         said = 0
@@ -78,11 +78,11 @@ def test_an_environment_that_needs_sandboxes_is_refused() -> None:
 
 
 def test_an_oracle_that_always_fails_is_said_and_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Hopeless(Travel):
+    class Hopeless(TravelMini):
         def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
             return Verdict(reward=0.0)
 
     monkeypatch.setattr(module, "environment_class", lambda name: Hopeless)
     monkeypatch.setattr(module, "HOPELESS", 5)
     with pytest.raises(ValueError, match="5 attempts in a row gave no demonstration, the last of travel"):
-        drawn([("travel", 1, 1.0)], 1, 1)
+        drawn([("travel-mini", 1, 1.0)], 1, 1)

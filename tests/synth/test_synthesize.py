@@ -9,8 +9,8 @@ import pytest
 
 from palestra.envs.environment import Environment
 from palestra.envs.errors import ProposeFailed
-from palestra.envs.search.environment import Search
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.search import SearchMini
+from palestra.envs.mini.travel import TravelMini
 from palestra.envs.types import Answer, Task, World
 from palestra.infra.sandbox.types import SandboxUnavailable
 from palestra.synth.synthesize import attempt, synthesize
@@ -41,7 +41,7 @@ class Flaky(Environment):
             case "none":
                 return None  # type: ignore[return-value]
             case "foreign":
-                return Task(env="travel", version="1", seed=1, level=level, prompt="?")
+                return Task(env="travel-mini", version="1", seed=1, level=level, prompt="?")
         return self.task(
             seed=number, level=level, prompt="Say it.", world={"words": ["red", "green", "blue"]}, key=f"word {number}"
         )
@@ -57,7 +57,7 @@ def flaky(kind: str) -> type[Flaky]:
     return type("Kind", (Flaky,), {"kind": kind})
 
 
-@pytest.mark.parametrize("cls", [Travel, Search])
+@pytest.mark.parametrize("cls", [TravelMini, SearchMini])
 def test_the_same_seed_and_number_make_the_same_task_and_others_make_others(cls: type[Environment]) -> None:
     def ids(seed: int) -> list[str]:
         return [made.certified.task.id for made in synthesize(cls, seed, 1, 4) if made.certified is not None]
@@ -73,7 +73,7 @@ def test_the_same_seed_and_number_make_the_same_task_and_others_make_others(cls:
         ("set", "propose raised TypeError"),
         ("nan", "propose raised ValueError"),
         ("none", "propose raised TypeError: it returned a NoneType"),
-        ("foreign", "propose raised ValueError: the task is of travel 1"),
+        ("foreign", "propose raised ValueError: the task is of travel-mini 1"),
     ],
 )
 def test_what_is_no_task_is_a_rejected_attempt(kind: str, reason: str) -> None:
@@ -105,4 +105,4 @@ def test_a_broken_machine_ends_synthesis() -> None:
 
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match="travel has levels 1 to 4, not 9"):
-        attempt(Travel, 1, 0, 9)
+        attempt(TravelMini, 1, 0, 9)

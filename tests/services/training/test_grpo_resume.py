@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 
-DOMAIN = '{ env = "travel", level = 1, reward = { length = 0.5, free_tokens = 10, most_tokens = 400 } }'
+DOMAIN = '{ env = "travel-mini", level = 1, reward = { length = 0.5, free_tokens = 10, most_tokens = 400 } }'
 
 
 def grpo(out: Path) -> Recipe:

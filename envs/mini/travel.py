@@ -20,7 +20,7 @@ _TIER_TEXT = (
 )
 
 
-class Travel(Environment):
+class TravelMini(Environment):
     """Plan days in an invented country: hotel, dinner and attraction, each within the rules.
 
     Level 1: one day, a hotel below a price and a dinner of one cuisine. Level 2: an attraction whose price limit
@@ -28,7 +28,7 @@ class Travel(Environment):
     trip.
     """
 
-    id = "travel"
+    id = "travel-mini"
     version = "1"
     system = "Plan the trip with the tools. Submit one object per day."
     levels = range(1, 5)

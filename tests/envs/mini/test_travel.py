@@ -1,5 +1,5 @@
-"""Travel: verdicts against a checker written from the task's text and the country alone, and by brute force over all
-plans.
+"""The small travel: verdicts against a checker written from the task's text and the country alone, and by brute force
+over all plans.
 """
 
 import itertools
@@ -11,24 +11,24 @@ import pytest
 
 from palestra.envs.environment import SolverTools
 from palestra.envs.errors import ProposeFailed
-from palestra.envs.travel.environment import Travel
+from palestra.envs.mini.travel import TravelMini
 from palestra.envs.types import Task, ToolCall
 from palestra.verifiers.types import Verdict
 
-LEVELS = list(Travel.levels)
+LEVELS = list(TravelMini.levels)
 
 
 def make(level: int, seed: int) -> Task:
     rng = random.Random(seed)
     while True:
         try:
-            return Travel().propose(rng, level)
+            return TravelMini().propose(rng, level)
         except ProposeFailed:
             continue
 
 
 def solve(task: Task) -> tuple[Any, Verdict]:
-    env = Travel()
+    env = TravelMini()
     env.start(task)
     answer = env.solve(task, SolverTools(env))
     return answer, env.verify(task, answer, env.finish(answer))
@@ -78,8 +78,8 @@ def test_mutants_are_wrong(level: int) -> None:
         task = make(level, seed)
         answer, _ = solve(task)
         for _ in range(10):
-            mutant = Travel().mutate(rng, task, answer)
-            assert not Travel().verify(task, mutant, task.world).passed
+            mutant = TravelMini().mutate(rng, task, answer)
+            assert not TravelMini().verify(task, mutant, task.world).passed
             assert not independent_check(task.prompt, task.world, mutant)
 
 
@@ -93,7 +93,7 @@ def test_every_plan_of_one_day_is_judged_as_the_text_says() -> None:
         for hotel, dinner, fun in itertools.product(places["hotels"], places["restaurants"], places["attractions"]):
             plan = [{"city": city, "hotel": hotel, "evening_restaurant": dinner, "afternoon_attraction": fun}]
             expected = independent_check(task.prompt, task.world, plan)
-            assert Travel().verify(task, plan, task.world).passed == expected
+            assert TravelMini().verify(task, plan, task.world).passed == expected
             agreed, passing = agreed + 1, passing + expected
     assert 0 < passing < agreed
 
@@ -107,7 +107,7 @@ def test_random_plans_are_judged_as_the_text_says(level: int) -> None:
         for _ in range(100):
             plan = [random_day(rng, task, day) for day in task.key["plan"]]
             expected = independent_check(task.prompt, task.world, plan)
-            assert Travel().verify(task, plan, task.world).passed == expected
+            assert TravelMini().verify(task, plan, task.world).passed == expected
             verdicts.add(expected)
     assert verdicts == {True, False}
 
@@ -122,7 +122,7 @@ def random_day(rng: random.Random, task: Task, right: dict[str, str]) -> dict[st
 
 @pytest.mark.parametrize("answer", [None, "", [], {}, [1], [{}], [{"city": 1}], "plan", [[]], [{"city": ["x"]}], 7])
 def test_malformed_answers_are_wrong_not_invalid(answer: object) -> None:
-    verdict = Travel().verify(make(1, 0), answer, {})
+    verdict = TravelMini().verify(make(1, 0), answer, {})
     assert verdict.reward == 0.0
     assert verdict.validity == "valid"
 
@@ -135,7 +135,7 @@ def test_the_key_is_not_in_what_the_agent_sees() -> None:
 
 
 def test_refused_look_ups_say_why() -> None:
-    env = Travel()
+    env = TravelMini()
     env.start(make(1, 0))
     city = next(iter(env.world["cities"]))
     for call, expected in (
@@ -150,7 +150,7 @@ def test_refused_look_ups_say_why() -> None:
 
 
 def test_the_database_tools_agree_with_the_country() -> None:
-    env = Travel()
+    env = TravelMini()
     env.start(make(3, 1))
     for city in env.get_all_cities():
         for name in [*env.get_all_hotels_by_city(city), *env.get_all_restaurants_by_city(city)]:

@@ -16,14 +16,14 @@ from .graph import make_graph, make_pages, walk
 from .index import Index
 
 
-class Search(Environment):
+class SearchMini(Environment):
     """Answer a question by following facts through an encyclopaedia of invented people, firms and towns.
 
     The level is the number of hops. Every passage that is not on the path is a distractor: the same relation of
     another entity, or another relation of the same entity.
     """
 
-    id = "search"
+    id = "search-mini"
     version = "1"
     system = "Answer with a name. Search first."
     levels = range(1, 5)

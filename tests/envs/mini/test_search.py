@@ -1,4 +1,4 @@
-"""Search: answers against a reader that follows the pages by itself, distractors, and BM25 against its formula."""
+"""SearchMini: answers against a reader that follows the pages by itself, distractors, and BM25 against its formula."""
 
 import itertools
 import math
@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palestra.envs.environment import SolverTools
-from palestra.envs.search.environment import Search
-from palestra.envs.search.index import Index, words
+from palestra.envs.mini.index import Index, words
+from palestra.envs.mini.search import SearchMini
 from palestra.envs.types import Task, ToolCall
 
-LEVELS = list(Search.levels)
+LEVELS = list(SearchMini.levels)
 
 
 def make(level: int, seed: int) -> Task:
-    return Search().propose(random.Random(seed), level)
+    return SearchMini().propose(random.Random(seed), level)
 
 
 def read_the_pages(task: Task) -> str:
@@ -38,7 +38,7 @@ def test_the_solver_agrees_with_an_independent_reader(level: int) -> None:
     for seed in range(40):
         task = make(level, seed)
         assert task.id == make(level, seed).id
-        env = Search()
+        env = SearchMini()
         env.start(task)
         answer = env.solve(task, SolverTools(env))
         assert answer == read_the_pages(task) == task.key["path"][-1]
@@ -50,10 +50,10 @@ def test_the_solver_agrees_with_an_independent_reader(level: int) -> None:
 def test_other_entities_are_wrong(level: int) -> None:
     task = make(level, 7)
     for entity in task.world["pages"]:
-        assert Search().verify(task, entity, task.world).passed == (entity == task.key["path"][-1])
+        assert SearchMini().verify(task, entity, task.world).passed == (entity == task.key["path"][-1])
     rng = random.Random(0)
     for _ in range(50):
-        assert not Search().verify(task, Search().mutate(rng, task, task.key["path"][-1]), task.world).passed
+        assert not SearchMini().verify(task, SearchMini().mutate(rng, task, task.key["path"][-1]), task.world).passed
 
 
 @pytest.mark.parametrize("level", [2, 3, 4])
@@ -62,7 +62,7 @@ def test_the_question_alone_does_not_find_the_answer(level: int) -> None:
     found = 0
     for seed in range(40):
         task = make(level, seed)
-        env = Search()
+        env = SearchMini()
         env.start(task)
         found += task.key["path"][-1] in env.search(task.prompt)
     assert found <= 8
@@ -72,12 +72,12 @@ def test_answers_that_are_no_text_are_wrong_not_invalid() -> None:
     task = make(1, 0)
     answers: tuple[object, ...] = (None, [], {}, 3, True, "")
     for answer in answers:
-        verdict = Search().verify(task, answer, task.world)
+        verdict = SearchMini().verify(task, answer, task.world)
         assert (verdict.reward, verdict.validity) == (0.0, "valid")
 
 
 def test_tools_refuse_what_is_not_there() -> None:
-    env = Search()
+    env = SearchMini()
     env.start(make(1, 0))
     assert "no page called Nobody" in env.call(ToolCall(name="open", arguments={"page": "Nobody"})).text
     assert "no passage" in env.call(ToolCall(name="search", arguments={"query": "?!"})).text
