@@ -109,7 +109,7 @@ class Speech(Protocol):
         ...
 
     def same_program(self, before: str, after: str) -> bool | None:
-        """Whether two texts differ in layout and comments only; None where `after` has syntax errors `before` has not."""
+        """Whether two texts differ in layout and comments only; None where `after` has new syntax errors."""
         ...
 
     def functions(self, path: str, text: str) -> Sequence[Function]:
@@ -121,7 +121,7 @@ class Speech(Protocol):
         ...
 
     def is_test(self, path: str) -> bool:
-        """Whether this path is a test, or configures the test runner or the build, by the conventions of the language."""
+        """Whether this path is a test, or configures the runner or the build, by the conventions of the language."""
         ...
 
     def refusal(self, before: str, after: str) -> str:

@@ -104,5 +104,5 @@ def test_a_broken_machine_ends_synthesis() -> None:
 
 
 def test_an_unknown_level_is_refused() -> None:
-    with pytest.raises(ValueError, match="travel has levels 1 to 4, not 9"):
+    with pytest.raises(ValueError, match="travel-mini has levels 1 to 4, not 9"):
         attempt(TravelMini, 1, 0, 9)
