@@ -29,6 +29,7 @@ from .types import (
     Command,
     Entry,
     ExecResult,
+    Input,
     LeaseInfo,
     Limits,
     SandboxFailed,
@@ -78,7 +79,7 @@ class ProcessLease:
         *,
         cwd: str = WORK,
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | Input = b"",
         timeout: float | None = None,
         user: User = "agent",
     ) -> AsyncIterator[Chunk | ExecResult]:
@@ -101,12 +102,12 @@ class ProcessLease:
         argv: Command,
         cwd: str,
         env: Mapping[str, str] | None,
-        stdin: bytes,
+        stdin: bytes | Input,
         bounds: Bounds,
         sink: Sink | None = None,
     ) -> ExecResult:
         command = as_argv(argv)
-        check_request(cwd, stdin)
+        check_request(cwd, b"" if isinstance(stdin, Input) else stdin)
         root, parts = split(cwd)
         folder = self._files.roots[root].joinpath(*parts)
         clean = merged_env({"TMPDIR": str(self._files.roots[TMP]), **(env or {})}, HOME=str(self._files.roots[WORK]))

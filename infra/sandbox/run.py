@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .types import Chunk, Ended, ExecResult
+from .types import Chunk, Ended, ExecResult, Input
 
 _DRAIN_SECONDS = 2.0
 Sink = Callable[[Chunk], Awaitable[None]]
@@ -48,7 +48,7 @@ async def run(
     *,
     env: Mapping[str, str],
     cwd: str | None,
-    stdin: bytes,
+    stdin: bytes | Input,
     bounds: Bounds,
     sink: Sink | None = None,
 ) -> ExecResult:
@@ -60,8 +60,8 @@ async def run(
         *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, start_new_session=True
     )
     output = Output(bounds.output_bytes)
+    feeding = asyncio.create_task(_feed(process, stdin))
     streams = [
-        asyncio.create_task(_feed(process, stdin)),
         asyncio.create_task(_drain(process.stdout, output, sink, to_stderr=False)),
         asyncio.create_task(_drain(process.stderr, output, sink, to_stderr=True)),
     ]
@@ -71,10 +71,11 @@ async def run(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+        feeding.cancel()
         await asyncio.wait(streams, timeout=_DRAIN_SECONDS if sink is None else bounds.seconds)
         for stream in streams:
             stream.cancel()
-        await asyncio.gather(*streams, return_exceptions=True)
+        await asyncio.gather(feeding, *streams, return_exceptions=True)
         _close_pipes(process)
     if output.overflow.is_set():
         ended = "output_limit"
@@ -101,12 +102,26 @@ async def _first_end(process: asyncio.subprocess.Process, output: Output, second
         await asyncio.gather(exited, flooded, return_exceptions=True)
 
 
-async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:
+async def _feed(process: asyncio.subprocess.Process, given: bytes | Input) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the command need not read its input
-        process.stdin.write(data)
-        await process.stdin.drain()
+        if isinstance(given, Input):
+            await _pass_on(given, process.stdin)
+        else:
+            process.stdin.write(given)
+            await process.stdin.drain()
     process.stdin.close()
+
+
+async def _pass_on(given: Input, stdin: asyncio.StreamWriter) -> None:
+    pieces: asyncio.Queue[bytes] = asyncio.Queue()
+    given.connect(pieces.put_nowait)
+    try:
+        while piece := await pieces.get():
+            stdin.write(piece)
+            await stdin.drain()
+    finally:
+        given.disconnect()
 
 
 async def _drain(stream: asyncio.StreamReader | None, output: Output, sink: Sink | None, *, to_stderr: bool) -> None:

@@ -28,6 +28,7 @@ from .types import (
     Command,
     Entry,
     ExecResult,
+    Input,
     Lease,
     LeaseInfo,
     Limits,
@@ -171,7 +172,7 @@ class Sandbox:
         *,
         cwd: str = WORK,
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | Input = b"",
         timeout: float | None = None,
         user: User = "agent",
     ) -> Iterator[Chunk | ExecResult]:

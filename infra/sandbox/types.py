@@ -15,10 +15,13 @@ Everything else is a read-only image. Times are seconds, sizes are bytes.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import re
+import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -161,6 +164,56 @@ class LeaseInfo:
         return not self.alive or time.time() > self.deadline
 
 
+class Input:
+    """Standard input that goes on while a command runs (`Lease.stream`). May be written from any thread, before and
+    while the command runs; what comes after its end is lost. One command per object."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._early: list[bytes] = []
+        self._sink: Callable[[bytes], None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Give the command more input. Raises ValueError for more than a command can be given at once."""
+        check_request("", data)
+        if data:
+            self._give(data)
+
+    def end(self) -> None:
+        """The command reads the end of its input."""
+        self._give(b"")
+
+    def connect(self, sink: Callable[[bytes], None]) -> None:
+        """For backends, in their event loop: from now on `sink` gets what is written, b"" for its end."""
+        loop = asyncio.get_running_loop()
+
+        def send(data: bytes) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and the command with it
+                loop.call_soon_threadsafe(sink, data)
+
+        with self._lock:
+            self._sink = send
+            for data in self._early:
+                send(data)
+            self._early.clear()
+
+    def disconnect(self) -> None:
+        """For backends: the command has ended."""
+        with self._lock:
+            self._sink = _lost
+
+    def _give(self, data: bytes) -> None:
+        with self._lock:
+            if self._sink is None:
+                self._early.append(data)
+            else:
+                self._sink(data)
+
+
+def _lost(data: bytes) -> None:
+    return
+
+
 class Lease(Protocol):
     """One fresh sandbox. Commands of one lease run one at a time; when one ends, everything it started is killed."""
 
@@ -192,11 +245,12 @@ class Lease(Protocol):
         *,
         cwd: str = WORK,
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | Input = b"",
         timeout: float | None = None,
         user: User = "agent",
     ) -> AsyncIterator[Chunk | ExecResult]:
-        """Like `exec`, but yields output as it comes and last an ExecResult with empty streams. A consumer that is slow
+        """Like `exec`, but yields output as it comes and last an ExecResult with empty streams; with an `Input` the
+        command can be talked to while it runs. A consumer that is slow
         slows the command down instead of filling memory, so `Limits.output_bytes` does not apply. Leaving the loop
         (`aclose`) ends the command."""
         ...

@@ -52,7 +52,7 @@ def test_overrides_reach_into_lists_of_tables() -> None:
         ("domains.0.reward.lenght=1", "domains.0.reward.lenght: Extra inputs are not permitted"),
         ("domains.0.reward.outcome=-1", "outcome is -1.0: a weight must be 0 or more"),
         ("domains.0.reward.free_tokens=900", "a length penalty needs 0 <= free_tokens < most_tokens"),
-        ("domains.1.env=travel", "two domains of travel are rewarded differently"),
+        ("domains.1.env=travel-mini", "two domains of travel-mini are rewarded differently"),
         ("objective.klip=1", "objective has no 'klip': it has"),
         ("objective.kl=-1", "kl"),
         ("mode=loud", "mode: Input should be 'thinking' or 'chat'"),

@@ -7,7 +7,7 @@ import socket
 from collections import deque
 
 from ..types import SandboxFailed
-from .wire import HEADER, STOP, Keep, split_frames
+from .wire import HEADER, STOP, Keep, frame, split_frames
 
 _READ_BYTES = 1 << 18
 _LAST = frozenset("Xz")
@@ -58,6 +58,11 @@ class Channel:
         finally:
             guard.cancel()
             self._answer = None
+
+    def send_input(self, data: bytes) -> None:
+        """Give the running command more input; nothing is its end. Where none runs any more it is lost."""
+        if self._answer is not None and not self._closed:
+            self._send(frame("i", data))
 
     def pause(self) -> None:
         """Stop reading, so that the keeper, and then the command, must wait."""

@@ -19,6 +19,7 @@ from ..types import (
     Entry,
     ExecResult,
     FileTooLarge,
+    Input,
     Kind,
     Limits,
     PathEscape,
@@ -74,7 +75,7 @@ class WardenLease:
     ) -> ExecResult:
         """See `Lease.exec`."""
         seconds = time_limit(timeout, self.limits)
-        request = self._command(argv, cwd, env, stdin, seconds, user, streaming=False)
+        request = self._command(argv, cwd, env, stdin, seconds, user, streaming=0)
         output: dict[str, list[bytes]] = {"o": [], "e": []}
         async with self._busy:
             self._dirty = True
@@ -94,13 +95,15 @@ class WardenLease:
         *,
         cwd: str = WORK,
         env: Mapping[str, str] | None = None,
-        stdin: bytes = b"",
+        stdin: bytes | Input = b"",
         timeout: float | None = None,
         user: User = "agent",
     ) -> AsyncIterator[Chunk | ExecResult]:
         """See `Lease.stream`."""
         seconds = time_limit(timeout, self.limits)
-        request = self._command(argv, cwd, env, stdin, seconds, user, streaming=True)
+        more = stdin if isinstance(stdin, Input) else None
+        first = b"" if isinstance(stdin, Input) else stdin
+        request = self._command(argv, cwd, env, first, seconds, user, streaming=2 if more else 1)
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()
 
         def keep(kind: str, data: bytes) -> None:
@@ -112,6 +115,8 @@ class WardenLease:
             self._dirty = True
             asking = asyncio.create_task(self._ask(request, keep, float("inf")))
             asking.add_done_callback(lambda task: chunks.put_nowait(None))
+            if more is not None:
+                asyncio.get_running_loop().call_soon(more.connect, self._channel.send_input)
             try:
                 while (chunk := await chunks.get()) is not None:
                     if chunks.qsize() < _RESUME_CHUNKS:
@@ -124,6 +129,8 @@ class WardenLease:
                         raise self._ended(error) from error
                     last = wire.OUT_OF_MEMORY
             finally:
+                if more is not None:
+                    more.disconnect()
                 asking.cancel()
                 await asyncio.wait({asking})
         code, ended, took = wire.read_result(last)
@@ -192,7 +199,7 @@ class WardenLease:
         seconds: float,
         user: User,
         *,
-        streaming: bool,
+        streaming: int,
     ) -> bytes:
         check_request(cwd, stdin)
         return wire.command_frame(

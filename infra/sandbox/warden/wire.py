@@ -81,9 +81,10 @@ def command_frame(
     seconds: float,
     output_bytes: int,
     user: User,
-    streaming: bool,
+    streaming: int,
 ) -> bytes:
-    """The request to run a command. Raises ValueError for one that no system would start."""
+    """The request to run a command: `streaming` is 1 for output as it comes, 2 where input goes on, too. Raises
+    ValueError for one that no system would start."""
     variables = [f"{name}={value}" for name, value in env.items()]
     text = "\0".join((cwd, *argv, *variables, "")).encode("utf-8", "surrogateescape")
     if len(text) > _TEXT_BYTES:

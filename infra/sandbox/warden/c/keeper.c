@@ -1,6 +1,7 @@
 /* PID 1 of a lease: answer one request at a time until the owner hangs up or the deadline comes.
  *
- * Requests: 'x' run a command, 'r' read, 'w' write, 'a' append, 'l' list, 'k' end the running command.
+ * Requests: 'x' run a command, 'r' read, 'w' write, 'a' append, 'l' list; to a running command: 'i' more input (none: its
+ * end), 'k' end it.
  * Answers: 'R' ready, 'o'/'e' output, 'X' how a command ended, 'd' data, 'z' errno of anything else (0: done), 'f' failed. */
 #define _GNU_SOURCE
 #include "warden.h"
@@ -54,7 +55,7 @@ void send_frame(int client, uint8_t kind, const void *data, size_t size) {
     send_parts(client, parts, size ? 2 : 1);
 }
 
-static void receive(int client, void *into, size_t size) {
+void receive(int client, void *into, size_t size) {
     for (size_t done = 0; done < size;) {
         ssize_t got = recv(client, (char *)into + done, size - done, MSG_WAITALL);
         if (got < 0 && errno == EINTR) continue;
@@ -92,7 +93,7 @@ static void serve_command(const struct keeper *keeper, char *data, size_t size) 
     memcpy(&request, data, sizeof request);
     char *at = data + sizeof request, *limit = at + request.text_size;
     must(request.text_size > 0 && limit <= data + size && limit[-1] == 0, "a request whose sizes are wrong");
-    struct command command = {.user = request.user ? GRADER : AGENT, .streaming = request.streaming,
+    struct command command = {.user = request.user ? GRADER : AGENT, .streaming = request.streaming > 0, .more = request.streaming > 1,
                               .output_bytes = request.output_bytes, .seconds = request.seconds, .cwd = at,
                               .input = limit, .input_size = (size_t)(data + size - limit)};
     at += strlen(at) + 1;

@@ -22,12 +22,20 @@ struct output {
     size_t size, room;
 };
 
+struct text {
+    const char *data;
+    char *owned;
+    size_t size;
+};
+
 struct relay {
     const struct keeper *keeper;
     const struct command *command;
     struct output output[2];
-    size_t total, fed;
-    int input;
+    size_t total;
+    int input; /* -1 once it has ended */
+    struct text given; /* what the command has not read yet */
+    bool more;         /* the owner may send more of it */
     pid_t pid;
     int status;
     bool exited;
@@ -69,10 +77,24 @@ static bool drain(struct relay *relay, struct output *output) {
 }
 
 static void feed(struct relay *relay) {
-    size_t left = relay->command->input_size - relay->fed;
-    ssize_t sent = left ? write(relay->input, relay->command->input + relay->fed, left) : 0;
-    if (sent > 0) relay->fed += (size_t)sent;
-    if ((sent < 0 && errno != EAGAIN && errno != EINTR) || relay->fed == relay->command->input_size) shut(&relay->input);
+    struct text *given = &relay->given;
+    ssize_t sent = given->size ? write(relay->input, given->data, given->size) : 0;
+    if (sent > 0) given->data += sent, given->size -= (size_t)sent;
+    if ((sent < 0 && errno != EAGAIN && errno != EINTR) || (given->size == 0 && !relay->more)) shut(&relay->input);
+}
+
+/* The owner sent more input; nothing at all is its end. */
+static void take_input(struct relay *relay, size_t size) {
+    struct text *given = &relay->given;
+    must(size <= MAX_REQUEST, "input that is too large");
+    char *joined = malloc(given->size + size + 1);
+    must(joined != NULL, "memory for input");
+    if (given->size) memcpy(joined, given->data, given->size);
+    receive(relay->keeper->client, joined + given->size, size);
+    free(given->owned);
+    *given = (struct text){joined, joined, given->size + size};
+    relay->more = relay->more && size > 0;
+    if (relay->input < 0) given->size = 0; /* the command reads no more */
 }
 
 static void note(struct relay *relay, pid_t pid, int status) {
@@ -88,12 +110,14 @@ static void reap(struct relay *relay) {
     for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) note(relay, pid, status);
 }
 
-/* The owner says 'k', or hangs up. */
-static bool told_to_stop(int client) {
+/* The owner says 'k', gives more input, or hangs up. */
+static bool told_to_stop(struct relay *relay) {
     struct header header;
-    ssize_t got = recv(client, &header, sizeof header, MSG_DONTWAIT);
+    ssize_t got = recv(relay->keeper->client, &header, sizeof header, MSG_DONTWAIT);
     if (got == 0) _exit(0);
-    return got == (ssize_t)sizeof header && header.kind == 'k';
+    if (got != (ssize_t)sizeof header) return false;
+    if (header.kind == 'i') take_input(relay, header.size);
+    return header.kind == 'k';
 }
 
 static bool can_send(int client) {
@@ -107,14 +131,14 @@ static void attend(struct relay *relay, double until) {
         bool held = relay->command->streaming && !can_send(relay->keeper->client);
         struct pollfd watched[5] = {{.fd = relay->keeper->client, .events = held ? POLLIN | POLLOUT : POLLIN},
                                     {.fd = relay->keeper->children, .events = POLLIN},
-                                    {.fd = relay->input, .events = POLLOUT},
+                                    {.fd = relay->given.size || !relay->more ? relay->input : -1, .events = POLLOUT},
                                     {.fd = held ? -1 : relay->output[0].fd, .events = POLLIN},
                                     {.fd = held ? -1 : relay->output[1].fd, .events = POLLIN}};
         double left = (until - now()) * 1e3;
         relay->ended = TIMED_OUT;
         if (left <= 0) return;
         if (poll(watched, 5, left > 1e9 ? 1000000000 : (int)left + 1) < 0 && errno != EINTR) fail("poll");
-        if (watched[0].revents & ~POLLOUT && told_to_stop(relay->keeper->client)) return;
+        if (watched[0].revents & ~POLLOUT && told_to_stop(relay)) return;
         if (watched[1].revents) reap(relay);
         if (watched[2].revents) feed(relay);
         relay->ended = OUTPUT_LIMIT;
@@ -155,6 +179,7 @@ static void finish(struct relay *relay, double started, long killed_before) {
         shut(&output->fd);
     }
     shut(&relay->input);
+    free(relay->given.owned);
     send_frame(relay->keeper->client, 'X', &result, sizeof result);
 }
 
@@ -165,7 +190,8 @@ void run_command(const struct keeper *keeper, const struct command *command) {
     must_pipe(in), must_pipe(out), must_pipe(err);
     double started = now();
     long killed_before = oom_kills(keeper->groups.oom);
-    struct relay relay = {.keeper = keeper, .command = command, .input = in[1],
+    struct relay relay = {.keeper = keeper, .command = command, .input = in[1], .more = command->more,
+                          .given = {.data = command->input, .size = command->input_size},
                           .output = {{.fd = out[0], .kind = 'o'}, {.fd = err[0], .kind = 'e'}}};
     fcntl(in[1], F_SETFL, O_NONBLOCK);
     fcntl(out[0], F_SETFL, O_NONBLOCK);
@@ -177,7 +203,7 @@ void run_command(const struct keeper *keeper, const struct command *command) {
         errno = reason;
         fail("start a process");
     }
-    if (command->input_size == 0) shut(&relay.input);
+    if (command->input_size == 0 && !command->more) shut(&relay.input);
     attend(&relay, started + command->seconds);
     kill_rest(&relay);
     finish(&relay, started, killed_before);

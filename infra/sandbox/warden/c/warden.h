@@ -75,7 +75,7 @@ struct keeper {
 
 struct command {
     enum user user;
-    bool streaming;
+    bool streaming, more; /* more: input goes on while it runs */
     uint64_t output_bytes;
     double seconds;
     const char *cwd;
@@ -103,6 +103,7 @@ int push_layer(const struct order *order, uint32_t layer);
 void hide_from(enum user user);
 /* keeper.c */
 _Noreturn void run_keeper(struct keeper *keeper);
+void receive(int client, void *into, size_t size);
 void send_frame(int client, uint8_t kind, const void *data, size_t size);
 /* command.c, relay.c */
 bool install_filter(const struct keeper *keeper);
