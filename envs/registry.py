@@ -20,6 +20,7 @@ BUILTIN = {
     "travel-mini": ".mini.travel:TravelMini",
     "bugfix": ".bugfix.environment:BugFix",
     "search-mini": ".mini.search:SearchMini",
+    "interpreter": ".interpreter.environment:Interpreter",
     "reasoning": ".reasoning.environment:Reasoning",
 }
 

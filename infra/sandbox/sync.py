@@ -187,6 +187,12 @@ class Sandbox:
             finally:
                 self._call(_stop(events))
 
+    def converse(
+        self, argv: Command, *, env: Mapping[str, str] | None = None, timeout: float | None = None, user: User = "agent"
+    ) -> Conversation:
+        """Start a command and talk to it; until it is closed it has the lease to itself."""
+        return Conversation(self, argv, env, timeout, user)
+
     def read(self, path: str) -> bytes:
         """See `Lease.read`."""
         return self._call(self._lease.read(path))
@@ -217,6 +223,45 @@ class Sandbox:
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return self._sandboxes._call(work, self._pid)
+
+
+class Conversation:
+    """A running command, its input and its output; `timeout` bounds the whole."""
+
+    def __init__(
+        self, sandbox: Sandbox, argv: Command, env: Mapping[str, str] | None, timeout: float | None, user: User
+    ) -> None:
+        self._sandbox, self._input = sandbox, Input()
+        self._events = sandbox._lease.stream(argv, env=env, stdin=self._input, timeout=timeout, user=user)
+        self._next: asyncio.Future[Chunk | ExecResult | None] | None = None
+
+    def send(self, data: bytes) -> None:
+        """Write to the command's standard input."""
+        self._input.write(data)
+
+    def receive(self, seconds: float) -> Chunk | ExecResult | None:
+        """What comes next: output, at the end an ExecResult; None where nothing came in `seconds`, or after the end."""
+        return self._sandbox._call(self._receive(seconds))
+
+    def close(self) -> None:
+        """End the command."""
+        if self._sandbox._sandboxes._loop is not None:
+            self._sandbox._call(self._close())
+
+    async def _receive(self, seconds: float) -> Chunk | ExecResult | None:
+        if self._next is None:
+            self._next = asyncio.ensure_future(_next(self._events))
+        done, _ = await asyncio.wait({self._next}, timeout=seconds)
+        if not done:
+            return None
+        found, self._next = self._next.result(), None
+        return found
+
+    async def _close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait({self._next})
+        await _stop(self._events)
 
 
 class SandboxSnapshot:

@@ -27,7 +27,7 @@ LANGUAGES = ("c", "cpp", "go", "java", "javascript", "php", "python", "typescrip
 
 
 def test_definitions_load_and_have_addresses() -> None:
-    assert set(definitions.names()) == {"base", *LANGUAGES}
+    assert set(definitions.names()) == {"base", "interpreter", *LANGUAGES}
     loaded = [definitions.load(name) for name in definitions.names()]
     assert len({definition.digest for definition in loaded}) == len(loaded)
     assert definitions.load("python").reference == f"palestra/python:{definitions.load('python').digest}"
@@ -343,7 +343,7 @@ def test_commands_build_check_and_list(fake: Path, capfd: pytest.CaptureFixture[
         assert run(["images", *arguments, "--json"]) == code
         return json.loads(capfd.readouterr().out)
 
-    assert [one["built"] for one in palestra("list")] == [False] * (1 + len(LANGUAGES))
+    assert [one["built"] for one in palestra("list")] == [False] * (2 + len(LANGUAGES))
     built = palestra("build", "base", "--check")[0]
     assert built["tag"] == definitions.load("base").tag
     assert (built["packages"], built["difference"]) == ({"dash": "0.5"}, None)

@@ -86,3 +86,24 @@ def test_a_silent_conversation_runs_into_its_time_limit(box: Sandbox) -> None:
 def test_more_than_a_command_can_take_at_once_is_refused() -> None:
     with pytest.raises(ValueError, match="stdin of 67108865 bytes is more than"):
         Input().write(b"x" * ((64 << 20) + 1))
+
+
+def test_a_conversation_waits_no_longer_than_asked(box: Sandbox) -> None:
+    talk = box.converse(ECHO)
+    talk.send(b"hello\n")
+    assert talk.receive(30) == Chunk("stdout", b"HELLO\n")
+    assert talk.receive(0.05) is None
+    talk.send(b"again\n")
+    assert talk.receive(30) == Chunk("stdout", b"AGAIN\n")
+    talk.close()
+    talk.close()
+    assert box.exec(["echo", "free"]).stdout == b"free\n"
+
+
+def test_a_conversation_tells_how_the_command_ended(box: Sandbox) -> None:
+    talk = box.converse(["python3", "-c", "exit(int(input()))"])
+    talk.send(b"7\n")
+    last = talk.receive(30)
+    assert isinstance(last, ExecResult)
+    assert last.exit_code == 7
+    assert talk.receive(1) is None

@@ -1,0 +1,1 @@
+"""Kinds of problems for the interpreter: mathematics, logic and data."""
