@@ -20,6 +20,7 @@ BUILTIN = {
     "travel-mini": ".mini.travel:TravelMini",
     "bugfix": ".bugfix.environment:BugFix",
     "search-mini": ".mini.search:SearchMini",
+    "files": ".files.environment:Files",
     "interpreter": ".interpreter.environment:Interpreter",
     "reasoning": ".reasoning.environment:Reasoning",
 }
