@@ -7,7 +7,7 @@ SYSTEM := $(VENV)/.system
 PEERS := $(VENV)/peers
 VLLM := .venv-vllm
 
-.PHONY: help install quickstart test test-fast check format bench bench-sandbox bench-rollout bench-policy serve clean docker vllm
+.PHONY: help install quickstart test test-fast check format bench bench-sandbox bench-rollout bench-policy bench-synth serve clean docker vllm
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,10 @@ bench-sandbox: install docker  ## the sandboxes beside Docker and SWE-ReX (JSON 
 
 bench-rollout: install $(PEERS)/verifiers/.installed $(PEERS)/openenv/.installed  ## the rollout loop beside verifiers, openenv and Ray actors (JSON too)
 	OMP_NUM_THREADS=1 $(PY) benchmarks/rollout.py
+
+bench-synth: install docker  ## making tasks: rates, an independent checker, duplicates (JSON and the README's table too)
+	@$(PY) -c 'import datasketch' 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
+	OMP_NUM_THREADS=1 $(PY) benchmarks/synth.py
 
 bench-policy: install $(VLLM)/.installed $(PEERS)/trl/.installed  ## sampling and learning beside transformers, vLLM and TRL (JSON and the README's table too)
 	OMP_NUM_THREADS=1 $(PY) benchmarks/policy.py

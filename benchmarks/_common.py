@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -127,6 +128,12 @@ def shown(value: float, unit: str) -> str:
     if unit == "s" and value < 1:
         value, unit = value * 1e3, "ms"
     return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+
+
+def put(path: Path, mark: str, body: str) -> None:
+    """Replace what stands between the markers `<!-- MARK:begin -->` and `<!-- MARK:end -->` of a file."""
+    marked = re.compile(rf"(<!-- {mark}:begin -->\n).*?(<!-- {mark}:end -->)", re.S)
+    path.write_text(marked.sub(lambda found: f"{found.group(1)}{body}\n{found.group(2)}", path.read_text()))
 
 
 def about(packages: Sequence[str] = ()) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -23,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+from _common import ROOT, put
 from sqlalchemy import create_engine, text
 
-ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "examples" / "quickstart.toml"
 
 
@@ -95,12 +94,6 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def put(path: Path, body: str) -> None:
-    """Replace what stands between the markers."""
-    marked = re.compile(r"(<!-- learning:begin -->\n).*?(<!-- learning:end -->)", re.S)
-    path.write_text(marked.sub(lambda found: f"{found.group(1)}{body}\n{found.group(2)}", path.read_text()))
-
-
 def main() -> None:
     """Run all seeds, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -126,7 +119,7 @@ def main() -> None:
     if arguments.keep:
         plot(results, ROOT / "docs" / "learning.png")
         for page in (ROOT / "docs" / "learning.md", ROOT / "README.md"):
-            put(page, table(results))
+            put(page, "learning", table(results))
     print(table(results))
 
 

@@ -29,14 +29,13 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import torch
-from _common import RESULTS, ROOT, about, report, spread, table
+from _common import RESULTS, ROOT, about, put, report, spread, table
 from _policy_bench import QUICK, Bench, Scale
 from _policy_learning import bound, loss, tree, update
 from _policy_peers import PeerFailed
@@ -68,12 +67,6 @@ async def measure(chosen: list[str], scale: Scale, work: Path) -> Bench:
         return bench
 
 
-def put(path: Path, body: str) -> None:
-    """Replace what stands between the markers."""
-    marked = re.compile(r"(<!-- policy:begin -->\n).*?(<!-- policy:end -->)", re.S)
-    path.write_text(marked.sub(lambda found: f"{found.group(1)}{body}\n{found.group(2)}", path.read_text()))
-
-
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -98,7 +91,7 @@ def main() -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(report(machine, bench.rows, {**bench.sides, **bench.figures}), indent=1) + "\n")
     if whole:
-        put(ROOT / "README.md", table(bench.rows))
+        put(ROOT / "README.md", "policy", table(bench.rows))
 
 
 if __name__ == "__main__":
