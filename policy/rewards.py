@@ -7,29 +7,12 @@ Every term is plain arithmetic on an episode. An invalid verdict has no reward w
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..rollout.types import Episode
+from ..verifiers.style import SCRIPTS, language_consistency, length_penalty
 from ..verifiers.types import Verdict
-
-SCRIPTS: dict[str, frozenset[str]] = {
-    "ar": frozenset({"ARABIC"}),
-    "de": frozenset({"LATIN"}),
-    "el": frozenset({"GREEK"}),
-    "en": frozenset({"LATIN"}),
-    "es": frozenset({"LATIN"}),
-    "fr": frozenset({"LATIN"}),
-    "he": frozenset({"HEBREW"}),
-    "hi": frozenset({"DEVANAGARI"}),
-    "ja": frozenset({"CJK", "HIRAGANA", "KATAKANA"}),
-    "ko": frozenset({"HANGUL", "CJK"}),
-    "ru": frozenset({"CYRILLIC"}),
-    "th": frozenset({"THAI"}),
-    "zh": frozenset({"CJK"}),
-}
-"""The scripts a language is written in, as Unicode names its letters. Languages of one script are not told apart."""
 
 
 @dataclass(frozen=True)
@@ -84,22 +67,6 @@ def reward_of(episode: Episode, config: RewardConfig) -> tuple[float | None, dic
     return total, terms
 
 
-def length_penalty(tokens: int, free: int, most: int) -> float:
-    """0 up to `free` tokens, then down in a line to -1 at `most` and beyond (DAPO's soft overlong punishment)."""
-    return -min(1.0, max(0.0, (tokens - free) / (most - free)))
-
-
-def language_consistency(text: str, language: str) -> float:
-    """The share of the letters of `text` that are in the script of `language`, in [0, 1]; 1 where there are none.
-
-    Digits, punctuation and combining marks do not count, and compatibility forms (full-width, mathematical) count as
-    what they stand for. Scripts are told by the names of characters: languages that share one are not told apart.
-    """
-    scripts = SCRIPTS[language]
-    found = [script in scripts for script in _scripts(text)]
-    return sum(found) / len(found) if found else 1.0
-
-
 def rubric_scores(verdict: Verdict, names: Iterable[str]) -> dict[str, float]:
     """The scores of named parts of a verdict; 0 for one it lacks, as where the episode ended before it could be judged.
 
@@ -121,10 +88,3 @@ def reasoning_of(episode: Episode) -> str:
     """What the policy thought, turn by turn, a line break between."""
     messages = (turn.move.message or {} for turn in episode.turns)
     return "\n".join(thought for message in messages if (thought := message.get("reasoning_content")))
-
-
-def _scripts(text: str) -> Iterator[str]:
-    """The script of each letter: the first word of its name, which ends at a dash in "CJK UNIFIED IDEOGRAPH-4E00"."""
-    for character in unicodedata.normalize("NFKC", text):
-        if unicodedata.category(character).startswith("L"):
-            yield unicodedata.name(character, "UNKNOWN").split(maxsplit=1)[0].partition("-")[0]

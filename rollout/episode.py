@@ -22,6 +22,7 @@ from ..verifiers.types import Validity, Verdict
 from .answers import read_answer, read_json
 from .deadline import Deadline, DeadlineOver
 from .errors import EngineError
+from .evidence import pack_evidence
 from .telemetry import call_tool, episode_span, next_move, seconds_by_kind
 from .types import Episode, Message, Move, Outcome, Player, Policy, Turn
 
@@ -76,6 +77,8 @@ async def run_episode(
         turns=tuple(run.turns),
         answer=run.answer,
         error=run.error,
+        evidence=run.evidence,
+        verifier=env.version,
         seconds=time.perf_counter() - began,
         metrics=_metrics(run.turns) | seconds_by_kind(sums),
     )
@@ -98,6 +101,7 @@ class _Run:
         self.outcome: Outcome = "max_turns"
         self.verdict: Verdict = Verdict.invalid("invalid_env", "the episode did not end")
         self.error = ""
+        self.evidence: bytes | None = None
         self.broken = False
         self.calls = self.sampled = 0
         self.deadline = Deadline(self.budget.seconds)
@@ -133,6 +137,7 @@ class _Run:
     async def judge(self) -> Verdict:
         """The verdict on the evidence that the environment hands over."""
         world = await self.guard("env_failed", self.env.finish, self.answer)
+        self.evidence = pack_evidence(self.task, self.answer, world)  # before a verifier can touch it
         verdict: object = await self.guard("verifier_failed", self.env.verify, self.task, self.answer, world)
         if not isinstance(verdict, Verdict):
             wrong = TypeError(f"{self.env.id}.verify returned a {type(verdict).__name__}, not a Verdict")

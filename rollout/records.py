@@ -47,10 +47,15 @@ def task_of(row: models.Task) -> Task:
     )
 
 
+def verifier_version(env: str, version: str) -> str:
+    """How the store names the verifier of a version of an environment."""
+    return f"{env}-{version}"
+
+
 def episode_rows(
     episode: Episode, job_id: str | None = None, run_id: str | None = None
 ) -> tuple[models.Rollout, list[Any]]:
-    """The rollout's row, and the rows that hang on it (turns and verdict)."""
+    """The rollout's row, and the rows that hang on it (turns, evidence and verdict)."""
     paths = episode.segments
     rollout = models.Rollout(
         job_id=job_id,
@@ -73,14 +78,15 @@ def episode_rows(
     )
     verdict = models.Verdict(
         rollout_id=rollout.id,
-        verifier_version=f"{episode.task.env}-{episode.task.version}",
+        verifier_version=verifier_version(episode.task.env, episode.verifier or episode.task.version),
         validity=episode.verdict.validity,
         reward=episode.verdict.reward,
         parts=[part.model_dump() for part in episode.verdict.parts],
         note=episode.verdict.note,
     )
     turns = [_turn_row(rollout.id, index, turn) for index, turn in enumerate(episode.turns)]
-    return rollout, [*turns, verdict]
+    evidence = [models.Evidence(rollout_id=rollout.id, data=episode.evidence)] if episode.evidence is not None else []
+    return rollout, [*turns, *evidence, verdict]
 
 
 def _turn_row(rollout_id: str, index: int, turn: Turn) -> models.Turn:

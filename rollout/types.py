@@ -185,7 +185,8 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Episode:
-    """One run of one task by one policy. Single-use."""
+    """One run of one task by one policy. Single-use. `evidence` is what the verifier read (`evidence.py`), None where
+    the episode broke before; `verifier` is the version of the environment that judged, "" where none was there."""
 
     task: Task
     sample: int
@@ -197,6 +198,8 @@ class Episode:
     error: str = ""
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    evidence: bytes | None = field(default=None, repr=False)
+    verifier: str = ""
 
     @property
     def segments(self) -> tuple[Trajectory, ...]:

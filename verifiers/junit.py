@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 from xml.etree import ElementTree
 
+from .checks import gate, weighted
+from .types import Part, Verdict
+
 Outcome = Literal["passed", "failed", "error", "skipped"]
 MAX_CHARACTERS = 4_000_000
 MAX_CASES = 20_000
@@ -110,6 +113,34 @@ def not_passed(report: Report, expected: Iterable[str]) -> tuple[str, ...]:
     """The expected tests that did not pass, each with its outcome or `not run`, in the order of `expected`."""
     outcomes = report.outcomes()
     return tuple(f"{name} ({outcomes.get(name, 'not run')})" for name in expected if outcomes.get(name) != "passed")
+
+
+def judge_tests(
+    report: Report, fail_to_pass: Iterable[str], pass_to_pass: Iterable[str] = (), *, partial: bool = False
+) -> Verdict:
+    """Reward 1 when all tests that failed before pass now (F2P) and none that passed fails or is gone (P2P, a gate).
+
+    With `partial` the share of F2P tests that pass now is the reward, as long as the gate holds. A report that cannot
+    be read earns 0: whether the machine is to blame only the caller can know. ValueError without F2P tests, for then
+    doing nothing would pass, and where a test is expected in both.
+    """
+    wanted, kept = tuple(fail_to_pass), tuple(pass_to_pass)
+    if not wanted:
+        raise ValueError("judge_tests needs at least one fail-to-pass test: without one doing nothing would pass")
+    if both := sorted(set(wanted) & set(kept)):
+        raise ValueError(f"test {both[0]!r} is named as failing before and as passing before: it can only be one")
+    failing, broken = not_passed(report, wanted), not_passed(report, kept)
+    share = 1 - len(failing) / len(wanted)
+    parts = (
+        gate("report", not report.problem, report.problem or f"{len(report.cases)} tests reported"),
+        gate("pass to pass", not broken, _told(broken, len(kept))),
+        Part(name="fail to pass", score=share if partial else float(not failing), detail=_told(failing, len(wanted))),
+    )
+    return weighted(parts)
+
+
+def _told(bad: tuple[str, ...], count: int) -> str:
+    return f"{len(bad)} of {count} did not pass: {', '.join(bad[:8])}" if bad else f"all {count} passed"
 
 
 def _case(element: ElementTree.Element) -> TestCase:

@@ -14,13 +14,18 @@ Validity = Literal["valid", "invalid_infra", "invalid_env", "invalid_verifier"]
 
 
 class Part(BaseModel):
-    """One named thing a verifier looked at: `score` in [0, 1], and in words what was found."""
+    """One named thing a verifier looked at: `score` in [0, 1], and in words what was found.
+
+    A `gate` is a condition of every reward: where it is not fully satisfied the verdict's reward is 0, whatever the
+    other parts say.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     score: float = Field(ge=0.0, le=1.0)
-    weight: float = Field(default=1.0, ge=0.0)
+    weight: float = Field(default=1.0, ge=0.0, allow_inf_nan=False)
+    gate: bool = False
     detail: str = ""
 
     @property

@@ -3,6 +3,7 @@
 from .errors import StoreConflict, StoreError, StoreFull, StoreUnavailable, StoreVersion
 from .models import (
     Certificate,
+    Evidence,
     Job,
     Metric,
     Policy,
@@ -13,11 +14,21 @@ from .models import (
     Verdict,
     new_id,
 )
-from .packing import pack_arrays, pack_f32, pack_i32, unpack_arrays, unpack_f32, unpack_i32
+from .packing import (
+    pack_arrays,
+    pack_f32,
+    pack_i32,
+    pack_json,
+    unpack_arrays,
+    unpack_f32,
+    unpack_i32,
+    unpack_json,
+)
 from .store import Store
 
 __all__ = [
     "Certificate",
+    "Evidence",
     "Job",
     "Metric",
     "Policy",
@@ -36,7 +47,9 @@ __all__ = [
     "pack_arrays",
     "pack_f32",
     "pack_i32",
+    "pack_json",
     "unpack_arrays",
     "unpack_f32",
     "unpack_i32",
+    "unpack_json",
 ]

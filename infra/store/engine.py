@@ -14,7 +14,7 @@ from sqlalchemy.pool import StaticPool
 from .errors import StoreUnavailable, StoreVersion, hide_password
 from .models import Base, SchemaVersion
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 WRITING = "palestra_writing"
 """Execution option: take SQLite's write lock when the transaction begins, so that waiting for it cannot fail midway."""
 

@@ -197,8 +197,18 @@ class Turn(Base):
     seconds: Mapped[float] = mapped_column(default=0.0)
 
 
+class Evidence(Base):
+    """What the verifier read of a rollout, so that another can judge it again without playing (`rollout.evidence`)."""
+
+    __tablename__ = "evidence"
+
+    rollout_id: Mapped[str] = mapped_column(ForeignKey("rollouts.id", ondelete="CASCADE"), unique=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Verdict(Identified):
-    """What a verifier said of a rollout. `parts` is a list of {"name", "score", "weight", "gate", "detail"}."""
+    """What a verifier said of a rollout. `parts` is a list of {"name", "score", "weight", "gate", "detail"}. Those of
+    newer verifier versions come beside it, the newest last; the rollout's own validity and reward are the newest's."""
 
     __tablename__ = "verdicts"
     unique_keys = (UniqueConstraint("rollout_id", "verifier_version"),)

@@ -1,8 +1,10 @@
-"""Number arrays as bytes: little-endian int32 and float32 for tokens and log-probabilities, NumPy's own compressed
-format for arrays of several dimensions.
+"""Numbers and JSON as bytes: little-endian int32 and float32 for tokens and log-probabilities, NumPy's own compressed
+format for arrays of several dimensions, deflate (RFC 1950) for JSON.
 """
 
 import io
+import json
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,6 +47,19 @@ def pack_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes | None:
     packed = io.BytesIO()
     np.savez_compressed(packed, allow_pickle=False, **arrays)
     return packed.getvalue()
+
+
+def pack_json(value: object) -> bytes:
+    """JSON, compressed, exactly as it is: NUL and lone surrogates survive. TypeError or ValueError for what is none."""
+    return zlib.compress(json.dumps(value, separators=(",", ":")).encode("ascii"))
+
+
+def unpack_json(data: bytes) -> Any:
+    """The value of `pack_json`; raises ValueError where the bytes are not what it wrote."""
+    try:
+        return json.loads(zlib.decompress(data))
+    except (zlib.error, RecursionError) as error:
+        raise ValueError(f"the packed JSON is damaged: {error}") from error
 
 
 def unpack_arrays(data: bytes | None) -> dict[str, npt.NDArray[Any]]:

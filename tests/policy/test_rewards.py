@@ -3,18 +3,9 @@
 import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from palestra.envs.types import Task
-from palestra.policy.rewards import (
-    SCRIPTS,
-    RewardConfig,
-    language_consistency,
-    length_penalty,
-    reward_of,
-    rubric_scores,
-)
+from palestra.policy.rewards import RewardConfig, reward_of, rubric_scores
 from palestra.rollout.types import Completion, Episode, Move, Turn
 from palestra.verifiers.types import Part, Verdict
 
@@ -26,41 +17,6 @@ def episode(verdict: Verdict, *thoughts: str, tokens: int = 3) -> Episode:
     messages = [{"role": "assistant", "reasoning_content": thought, "content": "Да."} for thought in thoughts]
     turns = tuple(Turn(Move(message, (1, 2), said)) for message in messages)
     return Episode(TASK, 0, "stub", "answered", verdict, (*turns, Turn(Move(None, error="not in the grammar"))))
-
-
-@pytest.mark.parametrize(
-    ("tokens", "expected"), [(0, 0.0), (100, 0.0), (125, -0.25), (150, -0.5), (200, -1.0), (10_000, -1.0)]
-)
-def test_length_is_free_then_costs_in_a_line(tokens: int, expected: float) -> None:
-    assert length_penalty(tokens, 100, 200) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "language", "expected"),
-    [
-        ("So the train leaves at 9.", "en", 1.0),
-        ("Поезд уходит в 9.", "ru", 1.0),
-        ("Поезд уходит в 9.", "en", 0.0),
-        ("我们先查酒店的价格，再订票。", "zh", 1.0),
-        ("我们 book it", "zh", 2 / 8),
-        ("ホテルの値段を調べる", "ja", 1.0),
-        ("ホテルの値段", "zh", 2 / 6),
-        ("호텔 가격", "ko", 1.0),
-        ("Ωμέγα", "el", 1.0),
-        ("\uff28\uff4f\uff54\uff45\uff4c \U0001d465", "en", 1.0),  # full-width letters, a mathematical x
-        ("cafe\u0301", "en", 1.0),
-        ("ab фг", "en", 0.5),
-        ("", "en", 1.0),
-        ("12 + 30 = 42 \U0001f642", "en", 1.0),
-    ],
-)
-def test_language_is_told_by_the_script_of_letters(text: str, language: str, expected: float) -> None:
-    assert language_consistency(text, language) == pytest.approx(expected)
-
-
-@given(st.text(), st.sampled_from(sorted(SCRIPTS)))
-def test_consistency_is_a_share_whatever_the_text(text: str, language: str) -> None:
-    assert 0.0 <= language_consistency(text, language) <= 1.0
 
 
 def test_rubric_takes_parts_by_name() -> None:

@@ -1,14 +1,17 @@
 """Verdicts, composition and answer matching."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from palestra.verifiers.answers import exact_match, normalise
-from palestra.verifiers.checks import all_of, check, weighted
+from palestra.verifiers.checks import all_of, check, gate, minimum, weighted, with_bonuses
 from palestra.verifiers.types import Part, Verdict
 
+Compose = Callable[[list[Part]], Verdict]
 PARTS = st.lists(
     st.builds(Part, name=st.text(min_size=1), score=st.floats(0, 1), weight=st.floats(0.1, 10)), min_size=1
 )
@@ -43,10 +46,10 @@ def test_weights_count() -> None:
     assert weighted(parts).reward == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize("compose", [all_of, weighted])
-def test_nothing_to_check_is_a_mistake(compose: object) -> None:
+@pytest.mark.parametrize("compose", [all_of, weighted, minimum])
+def test_nothing_to_check_is_a_mistake(compose: Compose) -> None:
     with pytest.raises(ValueError, match="part"):
-        compose([])  # type: ignore[operator]
+        compose([])
 
 
 @pytest.mark.parametrize(
@@ -77,3 +80,63 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 def test_a_check_is_all_or_nothing() -> None:
     assert check("x", True).score == 1.0
     assert check("x", False, "why").score == 0.0
+
+
+GATED = st.lists(
+    st.builds(Part, name=st.text(min_size=1), score=st.floats(0, 1), weight=st.floats(0.1, 10), gate=st.booleans()),
+    min_size=1,
+)
+
+
+@given(GATED, st.sampled_from([weighted, minimum, all_of]))
+def test_a_shut_gate_earns_nothing_and_an_open_one_changes_nothing(parts: list[Part], compose: Compose) -> None:
+    plain = compose([part.model_copy(update={"gate": False}) for part in parts])
+    found = compose(parts)
+    shut = any(part.gate and part.score < 1.0 for part in parts)
+    assert found.reward == (0.0 if shut else plain.reward)
+    assert found.parts == tuple(parts)
+
+
+@given(PARTS, st.booleans())
+def test_a_gate_beside_the_parts_weighs_nothing(parts: list[Part], open_: bool) -> None:
+    expected = weighted(parts).reward if open_ else 0.0
+    assert weighted([*parts, gate("g", open_)]).reward == expected
+
+
+@given(PARTS)
+def test_the_minimum_is_the_lowest(parts: list[Part]) -> None:
+    assert minimum(parts).reward == min(part.score for part in parts)
+
+
+BONUSES = st.lists(
+    st.builds(Part, name=st.just("b"), score=st.floats(0, 1), weight=st.floats(0, 0.24)), max_size=4
+).map(tuple)
+
+
+@given(st.floats(0, 1), BONUSES)
+def test_bonuses_never_lower_never_make_full_and_never_replace(reward: float, bonuses: tuple[Part, ...]) -> None:
+    found = with_bonuses(Verdict(reward=reward), bonuses)
+    assert found.reward is not None
+    assert found.parts == bonuses
+    assert found.reward >= reward
+    assert (found.reward == 0.0) == (reward == 0.0)
+    if reward < 1.0 - 1e-9:
+        assert found.reward < 1.0
+    else:
+        assert found.reward <= 1.0
+
+
+def test_bonuses_by_hand() -> None:
+    bonus = Part(name="brief", score=0.5, weight=0.4)
+    assert with_bonuses(Verdict(reward=0.5), [bonus]).reward == pytest.approx(0.6)
+    assert with_bonuses(Verdict(reward=0.5), [bonus, gate("g", False)]).reward == 0.0
+    broken = Verdict.invalid("invalid_infra", "no power")
+    assert with_bonuses(broken, [bonus]) == broken.model_copy(update={"parts": (bonus,)})
+    with pytest.raises(ValueError, match="the bonuses weigh 1:"):
+        with_bonuses(Verdict(reward=0.5), [Part(name="b", score=1.0)])
+
+
+def test_parts_refuse_what_is_no_score() -> None:
+    for wrong in ({"score": 1.1}, {"score": float("nan")}, {"weight": -1.0}, {"weight": float("inf")}):
+        with pytest.raises(ValidationError):
+            Part.model_validate({"name": "a", "score": 1.0} | wrong)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palestra.verifiers.junit import MAX_CHARACTERS, Report, TestCase, compare, not_passed, parse_junit
+from palestra.verifiers.junit import MAX_CHARACTERS, Report, TestCase, compare, judge_tests, not_passed, parse_junit
 
 
 def suite(*cases: str) -> str:
@@ -88,3 +88,35 @@ def test_compare() -> None:
     found = compare(before, after)
     assert (found.p2p, found.f2p, found.p2f, found.f2f) == (("m.T.a",), ("m.T.b",), ("m.T.c",), ("m.T.d",))
     assert (found.missing, found.new) == (("m.T.e",), ("m.T.f",))
+
+
+@pytest.mark.parametrize(
+    ("cases", "reward", "share"),
+    [
+        ([case("a"), case("b"), case("c")], 1.0, 1.0),
+        ([case("a"), case("b", "<failure/>"), case("c")], 0.0, 0.5),
+        ([case("a"), case("c")], 0.0, 0.5),
+        ([case("a"), case("b"), case("c", "<failure/>")], 0.0, 0.0),
+        ([case("a"), case("b"), case("c", "<skipped/>")], 0.0, 0.0),
+        ([case("a"), case("b")], 0.0, 0.0),
+        ([case("a"), case("a", "<error/>"), case("b"), case("c")], 0.0, 0.5),
+        ([], 0.0, 0.0),
+    ],
+)
+def test_failing_tests_must_pass_and_passing_ones_stay(cases: list[str], reward: float, share: float) -> None:
+    report = parse_junit(suite(*cases))
+    assert judge_tests(report, ["m.T.a", "m.T.b"], ["m.T.c"]).reward == reward
+    assert judge_tests(report, ["m.T.a", "m.T.b"], ["m.T.c"], partial=True).reward == share
+
+
+def test_a_report_that_cannot_be_read_earns_nothing() -> None:
+    verdict = judge_tests(parse_junit("<!DOCTYPE x>"), ["m.T.a"], partial=True)
+    assert verdict.reward == 0.0
+    assert [part.name for part in verdict.parts if part.gate and not part.passed] == ["report"]
+
+
+def test_expectations_that_would_pass_everything_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one fail-to-pass test"):
+        judge_tests(Report(), [], ["m.T.a"])
+    with pytest.raises(ValueError, match=r"'m\.T\.a' is named as failing before and as passing before"):
+        judge_tests(Report(), ["m.T.a"], ["m.T.a"])
