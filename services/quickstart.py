@@ -1,7 +1,7 @@
 """`palestra quickstart`: the main job, end to end, on one machine in minutes.
 
-Make tasks in three domains and certify them; fix bugs in a sandbox; roll a sparse-attention policy out; let it learn
-by GRPO on two domains; judge it on held-out tasks before and after; keep everything in the store.
+Make tasks in three domains and certify them; play them, bugs in sandboxes; roll a sparse-attention policy out; let it
+learn by GRPO on the small sisters of two domains; judge it on held-out tasks before and after; keep all in the store.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from .training.curve import Curve
 from .training.recipes import GrpoRecipe, load_recipe
 from .training.tasks import Machine, make_domain_tasks, synthesize
 
-BUGFIX_TASKS = 6
-"""Certified bug-fixing tasks; each certificate runs the repository's tests some ten times in fresh sandboxes."""
+SHOWN = (("travel", 4, 8), ("search", 4, 8), ("bugfix", 1, 8))
+"""(environment, level, tasks) of the three domains; scripted policies play them. Each certificate of bug fixing runs
+the repository's tests some ten times in fresh sandboxes."""
 WORKERS = 2
-"""Workers that fix bugs; learning has the recipe's."""
+"""Workers that play those; learning has the recipe's."""
 
 
 def quickstart(
@@ -49,30 +50,36 @@ def quickstart(
     progress.say(f"  {backend} answers; agents' commands run there, without a network")
     shown = {"kind": "quickstart", "sandbox": backend}
     with open_context(recipe, store, new_id(), progress, fresh=True, **shown) as context:
-        fixed, curve = _stages(context, recipe, backend, ray_address)
-    return _summary(context.run_id, out, fixed, curve, time.monotonic() - began)
+        played, curve = _stages(context, recipe, backend, ray_address)
+    return _summary(context.run_id, out, played, curve, time.monotonic() - began)
 
 
 def _stages(
     context: Context, recipe: GrpoRecipe, backend: str | None, ray_address: str | None
-) -> tuple[dict[str, float], Curve]:
+) -> tuple[dict[str, dict[str, float]], Curve]:
     from .training.grpo import learn
 
     say = context.progress.say
     say("2/5 make tasks and certify them: the oracle passes, doing nothing and wrong answers fail, two verdicts agree")
     machine = Machine(connect_ray(ray_address, recipe.workers), backend)
+    made = {
+        env: synthesize(context, SynthesisSpec(env, recipe.seed, level, count), "shown", machine)
+        for env, level, count in SHOWN
+    }
     tasks = make_domain_tasks(context, recipe, machine)
-    bugs = synthesize(context, SynthesisSpec("bugfix", recipe.seed, 1, BUGFIX_TASKS), "train", machine)
-    say("3/5 fix bugs in the sandbox: what the tools and the verdicts are worth")
-    fixed = {name: _play(context, name, bugs.accepted, backend) for name in ("oracle", "noop")}
+    say("3/5 play tasks of the three domains: what the tools and the verdicts are worth")
+    played = {
+        env: {name: _play(context, name, env, tally.accepted, backend) for name in ("oracle", "noop")}
+        for env, tally in made.items()
+    }
     say("4/5 judge the policy on held-out tasks, learn by GRPO, judge it again")
     curve = learn(context, recipe, tasks, machine)
     say("5/5 done")
-    return fixed, curve
+    return played, curve
 
 
-def _play(context: Context, name: str, tasks: list[Task], backend: str | None) -> float:
-    """The share of bug-fixing tasks that a scripted policy passes, each played in a sandbox of its own."""
+def _play(context: Context, name: str, env: str, tasks: list[Task], backend: str | None) -> float:
+    """The share of tasks that a scripted policy passes, bugs each in a sandbox of its own."""
     from ..rollout.cluster import share_of_cpus
     from ..rollout.workers import PoolConfig, RolloutPool
 
@@ -80,7 +87,7 @@ def _play(context: Context, name: str, tasks: list[Task], backend: str | None) -
     pool = RolloutPool(parse_policy(name), config)
     passed, done = 0, 0
     try:
-        with context.progress.stage(f"bugfix, {name}", len(tasks)) as update:
+        with context.progress.stage(f"{env}, {name}", len(tasks)) as update:
             for episode in pool.run((task, 0) for task in tasks):
                 rollout, attached = episode_rows(episode, run_id=context.run_id)
                 context.store.add(rollout, *attached)
@@ -88,15 +95,17 @@ def _play(context: Context, name: str, tasks: list[Task], backend: str | None) -
                 update(done, f"{passed} pass")
     finally:
         pool.close()
-    context.progress.say(f"  {name}: {passed} of {len(tasks)} bugs fixed")
+    context.progress.say(f"  {env}, {name}: {passed} of {len(tasks)} passed")
     return passed / len(tasks)
 
 
-def _summary(run_id: str, out: Path, fixed: dict[str, float], curve: Curve, seconds: float) -> dict[str, Any]:
+def _summary(
+    run_id: str, out: Path, played: dict[str, dict[str, float]], curve: Curve, seconds: float
+) -> dict[str, Any]:
     return {
         "run": run_id,
         "seconds": round(seconds, 1),
-        "bugfix": fixed,
+        "played": played,
         "held_out": curve.scores(),
         "plot": str(out / "learning.png"),
         "policy": str(out / "policy"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import random
 import tarfile
 from collections.abc import Iterator
@@ -12,12 +11,13 @@ from typing import Any
 from ...infra.sandbox.sync import Sandbox
 from ...infra.sandbox.types import Limits
 from ...verifiers.checks import all_of, check
-from ...verifiers.types import Part, Verdict
+from ...verifiers.files import same_files
+from ...verifiers.types import Verdict
 from ..environment import Environment
 from ..errors import EnvError, ToolError
 from ..names import Names
 from ..tools import tool
-from ..types import Answer, Cheat, Task, ToolCall, World, canonical
+from ..types import Answer, Cheat, Task, ToolCall, World
 from .chores import MAKERS
 from .types import Chore, Tree
 
@@ -79,7 +79,7 @@ class Files(Environment):
             folder = next(iter(chore["after"])).partition("/")[0]
             folders.add(folder)
             here = {path: text for path, text in found.items() if path.partition("/")[0] == folder}
-            parts.append(_judge(chore, here))
+            parts.append(same_files(chore["name"], chore["after"], here, structured=bool(chore["data"])))
         strange = sorted(path for path in found if path.partition("/")[0] not in folders)
         parts.append(check("nothing else", not strange, f"left behind: {', '.join(strange[:5])}" if strange else ""))
         return all_of(parts)
@@ -213,29 +213,6 @@ class Files(Environment):
 def _key(chore: Chore) -> dict[str, Any]:
     after, data = dict(chore.after), sorted(chore.data)
     return {"name": chore.name, "after": after, "data": data, "script": chore.script}
-
-
-def _judge(chore: dict[str, Any], found: Tree) -> Part:
-    """Missing, unexpected and different files, the first few by name."""
-    wanted, problems = chore["after"], []
-    for path in sorted({*wanted, *found}):
-        if path not in found:
-            problems.append(f"{path} is missing")
-        elif path not in wanted:
-            problems.append(f"{path} should not be there")
-        elif not _alike(wanted[path], found[path], as_json=path in chore["data"]):
-            problems.append(f"{path} differs")
-    more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-    return check(chore["name"], not problems, ", ".join(problems[:4]) + more or f"all {len(wanted)} files are right")
-
-
-def _alike(wanted: str, found: str, *, as_json: bool) -> bool:
-    if not as_json:
-        return wanted == found
-    try:
-        return canonical(json.loads(found)) == canonical(json.loads(wanted))
-    except (ValueError, RecursionError):
-        return False
 
 
 def _spoiled(rng: random.Random, text: str) -> str:

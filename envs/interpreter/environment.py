@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from typing import Any
 
 from ...infra.sandbox.sync import Sandbox
 from ...infra.sandbox.types import Limits
-from ...verifiers.checks import all_of, check
+from ...verifiers.answers import list_match, numeric
+from ...verifiers.checks import all_of
 from ...verifiers.types import Verdict
 from ..environment import Environment
 from ..errors import EnvError, ProposeFailed, ToolError
@@ -77,9 +76,10 @@ class Interpreter(Environment):
 
     def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
         """Exactly the right value, however it is written (1/2, 0.5); names in any case."""
-        wanted, given = task.key["answer"], answer
-        passed = isinstance(given, str | int | float) and not isinstance(given, bool) and _same(str(given), wanted)
-        return all_of([check("answer", passed, "matches" if passed else f"{str(given)[:80]!r} is not the answer")])
+        wanted = task.key["answer"]
+        if task.key["names"]:
+            return all_of([list_match("answer", answer, [name.strip() for name in wanted.split(",")])])
+        return all_of([numeric("answer", answer, wanted)])
 
     def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
         """What a slip leads to."""
@@ -150,29 +150,3 @@ def _make(draw: random.Random, kind: str, level: int) -> Problem:
         except ProposeFailed as failed:
             why = str(failed)
     raise ProposeFailed(f"no {kind} of level {level} in {_TRIES} tries: {why}")
-
-
-def _same(given: str, wanted: str) -> bool:
-    here, there = _number(given), _number(wanted)
-    if there is not None:
-        return here == there
-    return _words(given) == _words(wanted)
-
-
-def _number(text: str) -> Fraction | None:
-    """The exact value of an integer, a decimal or a fraction, written plainly."""
-    text = text.strip()
-    if len(text) > 1000:
-        return None
-    try:
-        if "/" in text:
-            above, _, below = text.partition("/")
-            return Fraction(int(above), int(below))
-        value = Decimal(text)
-    except (InvalidOperation, ValueError, ZeroDivisionError):
-        return None
-    return Fraction(value) if value.is_finite() and abs(value.adjusted()) < 1000 else None
-
-
-def _words(text: str) -> list[str]:
-    return [" ".join(word.split()).casefold() for word in text.strip().rstrip(".").split(",")]

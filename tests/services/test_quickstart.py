@@ -25,14 +25,14 @@ def test_quickstart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr()
     assert code == 0, printed.err
     found = json.loads(printed.out)
-    assert found["bugfix"] == {"oracle": 1.0, "noop": 0.0}
+    assert found["played"] == {env: {"oracle": 1.0, "noop": 0.0} for env in ("travel", "search", "bugfix")}
     assert set(found["held_out"]) == {"travel-mini", "search-mini"}
     assert Path(found["plot"]).read_bytes().startswith(b"\x89PNG")
     with db.Store(url) as store:
         envs = {task.env for task in store.page(db.Task, limit=1000)[0]}
         rollouts, _ = store.page(db.Rollout, limit=1000, run_id=found["run"])
         run_row = store.get(db.Run, found["run"])
-    assert envs == {"travel-mini", "search-mini", "bugfix"}
+    assert envs == {"travel", "search", "travel-mini", "search-mini", "bugfix"}
     assert {rollout.validity for rollout in rollouts} == {"valid"}
     assert run_row is not None
     assert run_row.status == "done"
