@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..verifiers.types import Verdict
 from .errors import ToolError
 from .mutations import mutate_answer
 from .tools import Tool, call_tool, tools_of
-from .types import Answer, Cheat, Task, ToolCall, ToolResult, ToolSchema, World, canonical
+from .types import Answer, Cheat, Task, ToolCall, ToolResult, ToolSchema, World, canonical, plain_copy
 
 if TYPE_CHECKING:
     from ..infra.sandbox.sync import Sandboxes
@@ -25,17 +25,21 @@ class Environment(ABC):
     One instance serves one episode: `start(task)` puts the task's world into `self.world`, tools read and change it,
     `finish` hands it over to `verify`. Subclasses set `id` and `version`, and write `propose`, `solve`, `verify` and
     at least one `@tool` (or say `toolless = True`, where thinking alone answers). An environment that runs commands
-    sets `image` to the sandbox image it needs and leases from `self.sandboxes`; where a tool runs a command line of the
-    agent's choice (its one required argument), `shell` is that tool's name, so that the red team can use it.
+    sets `image` to the sandbox image it needs (`images` where tasks need different ones; then `image` is any of them)
+    and leases from `self.sandboxes`; where a tool runs a command line of the agent's choice (its one required
+    argument), `shell_tool` is that tool's name, so that the red team can use it. `max_turns` bounds an episode where
+    nobody says otherwise.
     """
 
     id: ClassVar[str]
     version: ClassVar[str]
     system: ClassVar[str] = ""
     image: ClassVar[str | None] = None
+    images: ClassVar[tuple[str, ...]] = ()
     levels: ClassVar[range] = range(1, 2)
     toolless: ClassVar[bool] = False
-    shell: ClassVar[str] = ""
+    shell_tool: ClassVar[str] = ""
+    max_turns: ClassVar[int] = 16
     toolset: ClassVar[dict[str, Tool]] = {}
 
     world: World
@@ -89,7 +93,7 @@ class Environment(ABC):
 
     def start(self, task: Task) -> None:
         """Lay out the world of `task`. Override to lease sandboxes; then also override `close`."""
-        self.world = copy.deepcopy(task.world)
+        self.world = plain_copy(task.world)
 
     def reply(self, message: str) -> str | None:
         """The user's next message after the agent's `message`, or None: the message was its answer. Override for
@@ -123,16 +127,37 @@ class Environment(ABC):
         return result
 
 
+Step = tuple[str, ToolCall, ToolResult]
+"""(thought, call, result)."""
+
+
 class SolverTools:
     """What `solve` gets: the environment's tools as functions, with every thought and call written down.
 
-    `steps` is the demonstration: a list of (thought, call, result).
+    `steps` is the demonstration: a list of (thought, call, result); `turns` has the steps of each turn together.
     """
 
     def __init__(self, env: Environment) -> None:
         self._env = env
         self._thought = ""
-        self.steps: list[tuple[str, ToolCall, ToolResult]] = []
+        self.turns: list[list[Step]] = []
+        self._joined = False
+
+    @property
+    def steps(self) -> list[Step]:
+        """Every call, in order."""
+        return [step for turn in self.turns for step in turn]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Calls made in this block are one turn of several calls: none may need what another of them returned."""
+        self.turns.append([])
+        self._joined = True
+        try:
+            yield
+        finally:
+            self._joined = False
+            self.turns = [turn for turn in self.turns if turn]
 
     def think(self, text: str) -> None:
         """Say why the next call (or the answer) is made."""
@@ -150,7 +175,9 @@ class SolverTools:
         def run(**arguments: Any) -> Any:
             call = ToolCall(name=name, arguments=arguments)
             result, value = call_tool(self._env.toolset, self._env, call)
-            self.steps.append((self.take_thought(), call, result))
+            if not self._joined:
+                self.turns.append([])
+            self.turns[-1].append((self.take_thought(), call, result))
             if not result.ok:
                 raise ToolError(f"{name}({arguments}) was refused: {result.text}")
             return value

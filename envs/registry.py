@@ -18,10 +18,20 @@ from .errors import PluginError
 GROUP = "palestra.environments"
 BUILTIN = {
     "travel-mini": ".mini.travel:TravelMini",
+    "travel": ".travel.environment:Travel",
     "bugfix": ".bugfix.environment:BugFix",
+    "bugfix-c": ".bugfix.single:BugFixC",
+    "bugfix-cpp": ".bugfix.single:BugFixCpp",
+    "bugfix-go": ".bugfix.single:BugFixGo",
+    "bugfix-java": ".bugfix.single:BugFixJava",
+    "bugfix-javascript": ".bugfix.single:BugFixJavaScript",
+    "bugfix-php": ".bugfix.single:BugFixPhp",
+    "bugfix-python": ".bugfix.single:BugFixPython",
+    "bugfix-typescript": ".bugfix.single:BugFixTypeScript",
     "search-mini": ".mini.search:SearchMini",
     "files": ".files.environment:Files",
     "interpreter": ".interpreter.environment:Interpreter",
+    "search": ".search.environment:Search",
     "reasoning": ".reasoning.environment:Reasoning",
 }
 

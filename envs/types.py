@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import marshal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +23,14 @@ def canonical(value: Json) -> str:
     JSON.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def plain_copy(value: Json) -> Json:
+    """A deep copy of a JSON value, some ten times as fast as `copy.deepcopy`, which is taken for any other value."""
+    try:
+        return marshal.loads(marshal.dumps(value))
+    except ValueError:
+        return copy.deepcopy(value)
 
 
 class Task(BaseModel):
@@ -44,6 +54,11 @@ class Task(BaseModel):
         """Content address, e.g. `travel-3f1c0a9be4d2c7f1`."""
         digest = hashlib.sha256(canonical(self.model_dump()).encode()).hexdigest()
         return f"{self.env}-{digest[:16]}"
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of everything but the seed: tasks with equal ones are the same question twice."""
+        return hashlib.sha256(canonical(self.model_dump(exclude={"seed"})).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class ToolSchema(BaseModel):

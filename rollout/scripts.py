@@ -25,15 +25,20 @@ def oracle_policy(codec: Codec, sandboxes: Sandboxes | None = None) -> Policy:
 
 
 def demonstrate(env: Environment, task: Task) -> list[Message]:
-    """Run `solve` and write it down as assistant messages: thinking and a tool call each, then the answer."""
+    """Run `solve` and write it down as assistant messages: thinking and tool calls, one or (`tools.together`) several,
+    then the answer.
+    """
     try:
         env.start(task)
         tools = SolverTools(env)
         answer = env.solve(task, tools)
     finally:
         env.close()
-    messages = [assistant_message(thought, calls=[(call.name, call.arguments)]) for thought, call, _ in tools.steps]
-    if not (tools.steps and tools.steps[-1][2].submitted):
+    messages = [
+        assistant_message(turn[0][0], calls=[(call.name, call.arguments) for _, call, _ in turn])
+        for turn in tools.turns
+    ]
+    if not (tools.turns and tools.turns[-1][-1][2].submitted):
         messages.append(assistant_message(tools.take_thought() or "Done.", answer_text(answer)))
     return messages
 
