@@ -161,15 +161,17 @@ def branch(
     turn: int,
     policy: Policy,
     samples: int,
-    max_turns: int,
+    max_turns: int | None,
     sandboxes: Sandboxes | None = None,
     force: bool = False,
 ) -> list[Branch]:
     """Play the first `turn` turns from the record and let `policy` go on, `samples` times at once; closes `policy`.
 
-    `max_turns` bounds an episode's turns, the recorded ones included. Raises BadRequest.
+    `max_turns` bounds an episode's turns, the recorded ones included (None: the environment's own bound). Raises
+    BadRequest.
     """
     check_turn(recorded, turn)
+    max_turns = environment_class(recorded.task.env).max_turns if max_turns is None else max_turns
     if max_turns <= turn:
         raise BadRequest(f"max-turns is {max_turns}: the {turn} recorded turns count too, so it must be above {turn}")
     if samples < 1:

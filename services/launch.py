@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..envs.environment import Environment
+from ..envs.registry import environment_class
 from ..envs.types import Task
 from ..infra import store as db
 from ..infra.tracing import span
@@ -73,7 +74,7 @@ class Request:
     samples: int = 4
     ks: tuple[int, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
-    max_turns: int = 16
+    max_turns: int | None = None
     context: int | None = None
     strategy: Strategy = field(default_factory=Strategy)
     retries: int = 2
@@ -85,7 +86,7 @@ class Request:
     def check(self) -> type[Environment]:
         """The environment's class. Raises BadRequest, PluginError."""
         for name in ("count", "samples", "max_turns"):
-            if getattr(self, name) < 1:
+            if (getattr(self, name) or 0) < 1 and getattr(self, name) is not None:
                 raise BadRequest(f"{name.replace('_', '-')} is {getattr(self, name)}: it must be at least 1")
         if self.kind == "eval" and (not self.ks or min(self.ks) < 1 or max(self.ks) > self.samples):
             raise BadRequest(
@@ -96,6 +97,11 @@ class Request:
         _check_sampling(self.sampling)
         self.strategy.check(self.policy)
         return SynthesisSpec(self.env, self.seed, self.level, self.count).check()
+
+    @property
+    def turns(self) -> int:
+        """Completions per episode: what was asked for, else what the environment says."""
+        return environment_class(self.env).max_turns if self.max_turns is None else self.max_turns
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,7 @@ def _spec(request: Request, cls: type[Environment], policy: NamedPolicy, given: 
         policy=policy.identity,
         temperature=request.sampling.temperature,
         top_p=request.sampling.top_p,
-        max_turns=request.max_turns,
+        max_turns=request.turns,
         max_tokens=request.sampling.max_tokens,
         context=request.context or 0,
         tasks=hashlib.sha256("".join(task.id for task in given).encode()).hexdigest()[:16] if given else "",
@@ -321,7 +327,7 @@ def _pool_config(request: Request, machines: Machines, left: int) -> PoolConfig:
         resources=custom,
         placement=machines.placement,
         sandbox=machines.sandbox or None,
-        budget=Budget(turns=request.max_turns),
+        budget=Budget(turns=request.turns),
         retry=RetryConfig(retries=request.retries),
         parallel=request.strategy.count,
     )

@@ -81,9 +81,11 @@ def _stages(
 def _play(context: Context, name: str, env: str, tasks: list[Task], backend: str | None) -> float:
     """The share of tasks that a scripted policy passes, bugs each in a sandbox of its own."""
     from ..rollout.cluster import share_of_cpus
+    from ..rollout.episode import Budget
     from ..rollout.workers import PoolConfig, RolloutPool
 
-    config = PoolConfig(workers=WORKERS, chunk=2, cpus_per_worker=share_of_cpus(WORKERS, {}), sandbox=backend)
+    share, budget = share_of_cpus(WORKERS, {}), Budget(turns=environment_class(env).max_turns)
+    config = PoolConfig(workers=WORKERS, chunk=2, cpus_per_worker=share, sandbox=backend, budget=budget)
     pool = RolloutPool(parse_policy(name), config)
     passed, done = 0, 0
     try:

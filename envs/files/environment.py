@@ -33,6 +33,7 @@ class Files(Environment):
     id = "files"
     version = "1"
     image = "python"
+    max_turns = 32
     levels = range(1, 7)
     shell_tool = "shell"
     system = (

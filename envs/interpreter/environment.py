@@ -39,6 +39,7 @@ class Interpreter(Environment):
     id = "interpreter"
     version = "1"
     image = "interpreter"
+    max_turns = 32
     levels = range(1, 7)
     system = (
         "Solve the task by running Python in a kernel that keeps its names between calls. Then give the answer alone, "

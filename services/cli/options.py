@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ...synth.types import Depth as CertificateDepth
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value for machines.")]
 StoreUrl = Annotated[str, typer.Option("--store", envvar="PALESTRA_STORE", help="Any SQLAlchemy URL.", metavar="URL")]
@@ -15,6 +18,10 @@ RayAddress = Annotated[
     ),
 ]
 Sandbox = Annotated[str, typer.Option("--sandbox", help="auto, docker, bwrap, or process (isolates nothing).")]
+Depth = Annotated[
+    str,
+    typer.Option("--depth", help="quick: what every task must show; full: also leaks, other processes, red team."),
+]
 Level = Annotated[int, typer.Option("--level", help="How hard the tasks are.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same tasks.")]
 EnvName = Annotated[str, typer.Argument(metavar="ENV", help="An environment; see `palestra env list`.")]
@@ -55,7 +62,9 @@ MetricsPort = Annotated[
 ]
 Temperature = Annotated[float, typer.Option("--temperature", help="0 is greedy.")]
 TopP = Annotated[float, typer.Option("--top-p")]
-MaxTurns = Annotated[int, typer.Option("--max-turns", help="Completions per episode.")]
+MaxTurns = Annotated[
+    int | None, typer.Option("--max-turns", help="Completions per episode. Default: the environment's own.")
+]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", help="New tokens per completion.")]
 Context = Annotated[int | None, typer.Option("--context", help="Tokens per episode. Default: the checkpoint's own.")]
 TasksFile = Annotated[
@@ -65,3 +74,12 @@ JobName = Annotated[str | None, typer.Option("--job", help="A name for the job. 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew instead of going on or showing the finished job.")]
 
 STORE = "sqlite:///palestra.db"
+
+
+def as_depth(text: str) -> CertificateDepth:
+    """What `--depth` says; BadParameter for another word."""
+    if text == "quick":
+        return "quick"
+    if text == "full":
+        return "full"
+    raise typer.BadParameter(f"--depth is {text!r}: choose quick or full")

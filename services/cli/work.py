@@ -31,7 +31,8 @@ def synth(
     count: Annotated[int, typer.Option("--count", help="How many accepted tasks to make.")] = 20,
     level: opt.Level = 1,
     seed: opt.Seed = 0,
-    mutants: Annotated[int, typer.Option("--mutants", help="Wrong answers per task that must fail.")] = 3,
+    mutants: Annotated[int, typer.Option("--mutants", help="Wrong answers per task that must fail.")] = 5,
+    depth: opt.Depth = "quick",
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the accepted tasks here, as JSON lines.")
     ] = None,
@@ -46,7 +47,7 @@ def synth(
     from ..synthesis import SynthesisSpec
 
     console = Console(as_json)
-    spec = SynthesisSpec(name, seed, level, count, mutants)
+    spec = SynthesisSpec(name, seed, level, count, mutants, opt.as_depth(depth))
     spec.check()
     with Store(store_url) as store:
         result = synthesize(spec, store, Machines(ray=ray, sandbox=sandbox), console, out)
@@ -66,7 +67,7 @@ def synth(
     )
     rate = f"{len(tally.accepted) / seconds:.1f} tasks/s"
     console.line(f"{name}: {len(tally.accepted)} tasks accepted, {tally.rejected} rejected in {seconds:.1f} s ({rate})")
-    for reason, number in tally.reasons.most_common():
+    for reason, number in tally.reasons.most_common(10):
         console.line(f"  rejected {number}: {reason}")
     console.line(f"stored in {where}" + (f" and {out}" if out else "") + "; browse with `palestra serve`")
     if len(tally.accepted) < count:
@@ -91,7 +92,7 @@ def rollout(
     workers: opt.Workers = 2,
     temperature: opt.Temperature = 1.0,
     top_p: opt.TopP = 0.95,
-    max_turns: opt.MaxTurns = 16,
+    max_turns: opt.MaxTurns = None,
     max_tokens: opt.MaxTokens = 256,
     context: opt.Context = None,
     context_strategy: opt.ContextStrategy = "stop",
@@ -147,7 +148,7 @@ def evaluate(
     workers: opt.Workers = 2,
     temperature: opt.Temperature = 1.0,
     top_p: opt.TopP = 0.95,
-    max_turns: opt.MaxTurns = 16,
+    max_turns: opt.MaxTurns = None,
     max_tokens: opt.MaxTokens = 256,
     context: opt.Context = None,
     context_strategy: opt.ContextStrategy = "stop",

@@ -219,7 +219,7 @@ def test_invalid_episodes_of_a_finished_job_are_told_and_played_again_when_asked
     assert data(cli(*asked, "--retry-invalid", "--json"))["already_finished"]
     with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
         rollouts, _ = store.page(db.Rollout, job_id=job)
-        judged, _ = store.page(db.Metric, run_id=job, name="travel/pass@1")
+        judged, _ = store.page(db.Metric, run_id=job, name="travel-mini/pass@1")
         assert store.count(db.Verdict) == 2
     assert broken.id not in {rollout.id for rollout in rollouts}
     assert len({(rollout.task_id, rollout.sample) for rollout in rollouts}) == len(rollouts) == 2
@@ -355,7 +355,7 @@ def test_a_checkpoint_plays_and_one_of_another_shape_is_refused(cli: Run, cluste
     ("arguments", "says"),
     [
         ("rollout nowhere", "unknown environment 'nowhere'"),
-        ("synth travel --level 9", "travel has no level 9: choose 1 to 4"),
+        ("synth travel --level 11", "travel has no level 11: choose 1 to 10"),
         ("synth travel --count -3", "cannot make -3 tasks"),
         ("synth travel --count x", "'--count'"),
         ("synth travel --out nowhere/t.jsonl", "does not exist"),
