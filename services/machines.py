@@ -57,7 +57,7 @@ def _place(address: str) -> tuple[str, int]:
 
 
 def sandbox_for(cls: type[Environment], wanted: str, say: Say) -> str | None:
-    """The backend that episodes of this environment lease from, checked, its image made; None where it needs none.
+    """The backend that episodes of this environment lease from, checked, its images made; None where it needs none.
 
     `auto` takes Docker, else bubblewrap; the unsafe `process` only by its name.
     Raises SandboxUnavailable, ImageError, BadRequest.
@@ -74,7 +74,8 @@ def sandbox_for(cls: type[Environment], wanted: str, say: Say) -> str | None:
     if name == "process":
         say("sandbox `process` isolates nothing: use it only with a policy you trust")
     else:
-        _ensure_image(name, cls.image, say)
+        for image in cls.images or (cls.image,):
+            _ensure_image(name, image, say)
     return name
 
 

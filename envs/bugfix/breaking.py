@@ -1,83 +1,158 @@
-"""Choose and make a bug: one or several mutations of a seed repository that belong together."""
+"""Make a bug in a correct project: mutations that belong together, or a real patch undone, and what each run shows."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..errors import ProposeFailed
-from .seeds import LANGUAGES, candidates, functions, load
-from .types import Files, Mutation, applied
+from .knowledge import FAR, Knowledge
+from .running import Changes, Ran
+from .types import Function, Mutation, applied
 
-SITES = {1: 1, 2: 2, 3: 3}
-SUBTLE = frozenset({"boundary", "constant", "connective", "default", "variable", "dropped", "swap", "arithmetic"})
-STRONG = frozenset({"arithmetic", "negation", "constant", "connective"})  # the least often without effect
-_TRIES = 40
-_NEAR_LINES = 1
-
+Run = Callable[[Changes], Ran]
 Site = tuple[str, Mutation]
 
 
 @dataclass(frozen=True)
+class Level:
+    """What a bug of a level is like: mutated sites, how many found bugs the hardest is chosen from, which share of the
+    tests may fail, and whether kinds of mutation that leap to the eye are left out."""
+
+    sites: int
+    choices: int
+    share: float
+    subtle: bool = False
+
+
+LEVELS = {
+    1: Level(1, 1, 0.6),
+    2: Level(1, 3, 0.35),
+    3: Level(2, 1, 0.5),
+    4: Level(2, 2, 0.35, subtle=True),
+    5: Level(3, 2, 0.4, subtle=True),
+}
+PLAIN = frozenset({"negation", "dropped"})
+REVERT_CHANCE = 0.3
+_RUNS, _DRAWS, _NEIGHBOURS = 24, 40, 4
+
+
+@dataclass(frozen=True)
 class Bug:
-    """A broken repository: which sites of which correct files were changed, sorted by place."""
+    """A broken project: what differs from the correct tree, by which sites, and how its tests ran. A reverted patch has
+    no sites."""
 
-    repository: str
-    language: str
+    broken: Mapping[str, str | None]
     sites: tuple[Site, ...]
+    ran: Ran
+    f2p: tuple[str, ...]
+    distance: int = FAR
 
-    def broken(self, keep: int | None = None) -> dict[str, str]:
-        """The changed files with the mutations made; with `keep`, only those from site number `keep` on."""
-        files = load(self.repository).files
-        left = self.sites[keep or 0 :]
-        return {
-            path: applied(files[path], [mutation for where, mutation in left if where == path])
-            for path in sorted({path for path, _ in self.sites})
-        }
+    @cached_property
+    def hardness(self) -> tuple[float, ...]:
+        """Larger is harder: far from what the failing tests call, and few of those."""
+        return (min(self.distance, 4) - 2.0 * len(self.f2p) ** 0.5, self.distance)
 
 
-def choose_bug(rng: random.Random, repository: str, language: str, level: int) -> Bug:
-    """A bug of this level: `SITES[level]` mutations in functions that call one another. Raises ProposeFailed."""
-    pool = [site for site in candidates(repository, language) if level < 3 or site[1].kind in SUBTLE]
-    for _ in range(_TRIES):
-        sites = [_pick(rng, pool)]
-        while len(sites) < SITES[level]:
-            near = [site for site in _related(repository, language, sites[0], pool) if _apart(site, sites)]
-            if not near:
-                break
-            sites.append(_pick(rng, near))
-        bug = Bug(repository, language, tuple(sorted(sites)))
-        if len(sites) == SITES[level] and is_real(bug):
+def choose_bug(rng: random.Random, known: Knowledge, level: int, run: Run) -> Bug:
+    """A bug of this level that some tests show, and all of them only because of it. Raises ProposeFailed."""
+    project, rule = known.project, LEVELS[level]
+    if not project.suite.visible + project.suite.hidden:
+        raise ProposeFailed(f"{project.title} has no recorded tests")
+    if project.changes and rng.random() < REVERT_CHANCE:
+        bug = _reverted(rng, known, run)
+        if bug is not None:
             return bug
-    raise ProposeFailed(f"no bug of level {level} found in {repository}")
+    found: list[Bug] = []
+    budget = _Budget(run, _RUNS)
+    for _ in range(_DRAWS):
+        bug = _grown(rng, known, rule, budget)
+        if bug is not None and bug.broken not in [other.broken for other in found]:
+            found.append(bug)
+        if len(found) >= rule.choices or budget.left <= 0:
+            break
+    if not found:
+        raise ProposeFailed(f"no bug of level {level} found in {project.title}")
+    return max(found, key=lambda bug: bug.hardness)
 
 
-def is_real(bug: Bug) -> bool:
-    """Whether every site changes the program and the result compiles."""
-    language, files = LANGUAGES[bug.language], load(bug.repository).files
-    alone = all(language.same_program(files[path], applied(files[path], [site])) is False for path, site in bug.sites)
-    return alone and all(language.same_program(files[path], text) is False for path, text in bug.broken().items())
+class _Budget:
+    """Counts runs, so that a project whose tests see nothing does not keep the machine for ever."""
+
+    def __init__(self, run: Run, left: int) -> None:
+        self._run, self.left = run, left
+
+    def __call__(self, changes: Changes) -> Ran | None:
+        self.left -= 1
+        return self._run(changes) if self.left >= 0 else None
 
 
-def another(
-    rng: random.Random, repository: str, language: str, near: tuple[Site, ...], files: Files
-) -> dict[str, str] | None:
-    """`files` of the repository with one more mutation, away from the sites of a bug; None where there is no room."""
-    speak = LANGUAGES[language]
-    functions_hit = {(path, mutation.function) for path, mutation in near}
-    pool = [
-        (path, mutation)
-        for path in sorted({path for path, _ in near})
-        for mutation in speak.mutations(files[path])
-        if mutation.kind in STRONG
-    ]
-    preferred = [site for site in pool if (site[0], site[1].function) in functions_hit] or pool
-    for _ in range(_TRIES if preferred else 0):
-        path, mutation = _pick(rng, preferred)
-        text = applied(files[path], [mutation])
-        if speak.same_program(files[path], text) is False and text != load(repository).files[path]:
-            return {**files, path: text}
+def _reverted(rng: random.Random, known: Knowledge, run: Run) -> Bug | None:
+    change = rng.choice(known.project.changes)
+    ran = run(change.before)
+    f2p = failing(known, ran)
+    return Bug(dict(change.before), (), ran, f2p) if f2p and _sound(known, ran, f2p, 0.9) else None
+
+
+def failing(known: Knowledge, ran: Ran) -> tuple[str, ...]:
+    """The tests of the suite that did not pass, sorted: F2P of a tree whose correct form passes all of them."""
+    return tuple(sorted({*known.project.suite.visible, *known.project.suite.hidden} - ran.passed))
+
+
+def mutated(known: Knowledge, sites: Sequence[Site]) -> dict[str, str | None]:
+    """The texts of the correct project with these mutations made."""
+    files = known.project.files
+    paths = sorted({path for path, _ in sites})
+    return {path: applied(files[path], [one for where, one in sites if where == path]) for path in paths}
+
+
+def compiles(known: Knowledge, changes: Changes) -> bool:
+    """Whether every changed text is another program, and one without new syntax errors."""
+    files, speech = known.project.files, known.speech
+    return all(text is not None and speech.same_program(files[path], text) is False for path, text in changes.items())
+
+
+def _grown(rng: random.Random, known: Knowledge, rule: Level, run: _Budget) -> Bug | None:
+    """A bug site by site: each alone makes tests fail, and all together not too many."""
+    weights = [len(known.project.files[path]) for path in known.sources]
+    path = rng.choices(known.sources, weights)[0]
+    pool = [(path, mutation) for mutation in _allowed(known, path, rule)]
+    bug = _tried(known, rule, [_pick(rng, pool)], run) if pool else None
+    while bug is not None and len(bug.sites) < rule.sites:
+        bug = _with_one_more(rng, known, rule, bug, run)
+    return bug
+
+
+def _with_one_more(rng: random.Random, known: Knowledge, rule: Level, bug: Bug, run: _Budget) -> Bug | None:
+    near = [site for site in _related(known, bug.sites[0], rule) if _apart(site, bug.sites)]
+    for _ in range(_NEIGHBOURS if near else 0):
+        site = _pick(rng, near)
+        if _tried(known, rule, [site], run) is not None:
+            return _tried(known, rule, [*bug.sites, site], run)
     return None
+
+
+def _tried(known: Knowledge, rule: Level, sites: Sequence[Site], run: _Budget) -> Bug | None:
+    """The bug of these sites, if it makes tests fail, and not too many."""
+    changes = mutated(known, sites)
+    ran = run(changes) if compiles(known, changes) else None
+    f2p = failing(known, ran) if ran else ()
+    if ran is None or not _sound(known, ran, f2p, rule.share):
+        return None
+    distance = max(known.distance(f2p, mutation.function.rpartition(".")[2]) for _, mutation in sites)
+    return Bug(changes, tuple(sorted(sites)), ran, f2p, distance)
+
+
+def _sound(known: Knowledge, ran: Ran, f2p: tuple[str, ...], share: float) -> bool:
+    """Whether some tests failed, others ran and passed, and the run came to its end."""
+    whole = len(known.project.suite.visible) + len(known.project.suite.hidden)
+    return 0 < len(f2p) <= max(1, int(share * whole)) and ran.ended == "exited" and not ran.report.problem
+
+
+def _allowed(known: Knowledge, path: str, rule: Level) -> Iterator[Mutation]:
+    return (one for one in known.mutations(path) if one.function and not (rule.subtle and one.kind in PLAIN))
 
 
 def _pick(rng: random.Random, pool: list[Site]) -> Site:
@@ -86,22 +161,22 @@ def _pick(rng: random.Random, pool: list[Site]) -> Site:
     return rng.choice([site for site in pool if site[1].kind == kind])
 
 
-def _related(repository: str, language: str, first: Site, pool: list[Site]) -> list[Site]:
-    """Sites in the same function, its callers and callees; in the same file where there are none."""
-    known = functions(repository, language)
-    short = first[1].function.rpartition(".")[2]
-    calls = {name for item in known if item.name == first[1].function and item.path == first[0] for name in item.calls}
-    names = {item.name for item in known if item.short in calls or short in item.calls} | {first[1].function}
-    near = [site for site in pool if site[1].function in names]
-    return near if len(near) > 10 else [site for site in pool if site[0] == first[0]]
+def _related(known: Knowledge, first: Site, rule: Level) -> list[Site]:
+    """Sites in callers and callees of the first one's function, else elsewhere in its own, else in its file."""
+    path, mutation = first
+    function = known.function(path, mutation.function)
+    around: Sequence[Function] = known.near(function) if function else ()
+    places = {(item.path, item.name) for item in around if item != function}
+    paths = sorted({where for where, _ in places} | {path})
+    pool = [(where, one) for where in paths for one in _allowed(known, where, rule)]
+    near = [site for site in pool if (site[0], site[1].function) in places]
+    return near or [site for site in pool if site[0] == path]
 
 
-def _apart(site: Site, chosen: list[Site]) -> bool:
-    """Whether a site shares no line with the others, nor touches one."""
+def _apart(site: Site, others: Sequence[Site]) -> bool:
+    """Whether a site shares no line with the others."""
     path, mutation = site
-    last = mutation.line + mutation.old.count("\n")
-    for other_path, other in chosen:
-        other_last = other.line + other.old.count("\n")
-        if path == other_path and mutation.line <= other_last + _NEAR_LINES and other.line <= last + _NEAR_LINES:
-            return False
-    return True
+    return all(
+        path != where or abs(mutation.line - other.line) > 1 + other.old.count("\n") + mutation.old.count("\n")
+        for where, other in others
+    )

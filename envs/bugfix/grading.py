@@ -1,107 +1,84 @@
-"""Run a repository's tests in a sandbox that nobody has touched, with nothing of the agent's but its sources."""
+"""Judge a submission: run all tests on it in a sandbox that nobody has touched, and say what was seen."""
 
 from __future__ import annotations
 
-import io
-import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...infra.sandbox.sync import Sandbox, Sandboxes
-from ...infra.sandbox.types import ExecResult, Limits, SandboxFailed
-from .types import Files, Language
+from ...verifiers.checks import all_of, check
+from ...verifiers.types import Part, Verdict
+from ..types import Task, World, canonical
+from .canaries import Canary, canary
+from .running import Ran, Workshop
+from .submissions import Submission
+from .types import Project
 
-LIMITS = Limits(seconds=20.0, disk_bytes=64 << 20)
-MAX_FILES, MAX_FILE_CHARACTERS = 100, 64_000
-_UNPACK_FAILED = 97
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What of an answer counts (`changed`), what does not (`ignored`), and why it may not be run (`problem`)."""
-
-    changed: Mapping[str, str]
-    ignored: tuple[str, ...] = ()
-    problem: str = ""
+_TOLD = 8
 
 
-def read_answer(answer: Any, files: Files, language: Language) -> Submission:
-    """Keep the sources of an answer `{"files": {path: text}}` that differ from the task's."""
-    given = answer.get("files") if isinstance(answer, dict) else None
-    texts = isinstance(given, dict) and all(isinstance(item, str) for pair in given.items() for item in pair)
-    if not texts or given is None:
-        return Submission({}, problem='the answer is not {"files": {path: text}}')
-    if len(given) > MAX_FILES or any(len(text) > MAX_FILE_CHARACTERS for text in given.values()):
-        return Submission(
-            {}, problem=f"more than {MAX_FILES} files, or one of more than {MAX_FILE_CHARACTERS} characters"
-        )
-    counted = {path: text for path, text in sorted(given.items()) if language.is_source(path, files)}
-    changed = {path: text for path, text in counted.items() if files.get(path) != text}
-    ignored = tuple(path[:200] for path in sorted(given) if path not in counted)
-    for path, text in changed.items():
-        why = language.refusal(files.get(path, ""), text, files)
-        if why:
-            return Submission(changed, ignored, f"{path}: {why}")
-    return Submission(changed, ignored)
+def sign(task: Task, project: Project, submission: Submission) -> Canary:
+    """The canary of one grading: the same for the same work on the same task, and unknown without the task's key."""
+    secret = hashlib.sha256(canonical(task.key).encode("utf-8", "surrogatepass")).hexdigest()
+    return canary(project, secret, task.id + canonical(dict(submission.changes)))
 
 
-def grade(
-    sandboxes: Sandboxes, language: Language, files: Files, hidden: Files, submission: Submission
-) -> dict[str, Any]:
-    """Run all tests on the submission in a fresh sandbox: the evidence. Raises SandboxError where the machine fails."""
-    evidence: dict[str, Any] = {
-        "changed": sorted(submission.changed),
-        "ignored": list(submission.ignored),
-        "problem": submission.problem,
-        "junit": "",
-        "exit_code": None,
-        "ended": "",
-    }
+def grade(shop: Workshop, task: Task, project: Project, submission: Submission) -> dict[str, Any]:
+    """The evidence. Raises SandboxError where the machine fails."""
+    evidence: dict[str, Any] = {"changed": sorted(submission.changes), "ignored": list(submission.ignored)}
     if submission.problem:
-        return evidence
-    tree = {**files, **submission.changed, **hidden}
-    with sandboxes.lease(language.image, LIMITS, owner="bugfix grader") as box:
-        result = lay_out(box, tree, *language.test_command([*files, *hidden]))
-    evidence |= {
-        "junit": result.stdout.decode("utf-8", "replace"),
-        "exit_code": result.exit_code,
-        "ended": result.ended,
+        return {**evidence, "problem": submission.problem}
+    mark = sign(task, project, submission)
+    return {**evidence, "problem": "", **observed(project, mark, shop.opinion(project, submission.changes, mark))}
+
+
+def observed(project: Project, mark: Canary, ran: Ran) -> dict[str, Any]:
+    """What a run shows: how it ended, whether its report can be believed, which tests of the suite did not pass."""
+    outcomes = ran.report.outcomes()
+
+    def group(tests: Sequence[str]) -> dict[str, Any]:
+        bad = {test: outcomes.get(test, "not run") for test in tests if outcomes.get(test) != "passed"}
+        return {"expected": len(tests), "bad": bad}
+
+    return {
+        "ended": ran.ended,
+        "exit_code": ran.exit_code,
+        "report": ran.report.problem,
+        "forged": mark.problem(ran.report) or ("the run with it ended well" if ran.exit_code == 0 else ""),
+        "visible": group(project.suite.visible),
+        "hidden": group(project.suite.hidden),
     }
-    return evidence
 
 
-def lay_out(box: Sandbox, files: Files, *command: str) -> ExecResult:
-    """Write files below /work and run a command there, in one step. Raises SandboxFailed when that cannot be done."""
-    script = f'tar --extract --file=- || exit {_UNPACK_FAILED}; [ $# -eq 0 ] || exec "$@"'
-    result = box.exec(["/bin/sh", "-c", script, "sh", *command], stdin=packed(files))
-    if result.ended == "exited" and result.exit_code in (_UNPACK_FAILED, 125, 126, 127):
-        raise SandboxFailed(f"the sandbox cannot lay out and test a repository: {result.text[-300:]}")
-    return result
+def verdict(task: Task, world: World) -> Verdict:
+    """Whether every test of the suite was run and passed, in a run whose report can be believed."""
+    if world.get("problem", "no evidence"):
+        return all_of([check("answer", False, str(world.get("problem", "there is no evidence")))])
+    ended = "" if world["ended"] == "exited" else f"the run was stopped: {world['ended'].replace('_', ' ')}"
+    changed = ", ".join(world["changed"]) or "nothing"
+    parts = [
+        check("answer", True, f"different from the correct tree: {changed}"),
+        check("tests ran", not ended and not world["report"], ended or world["report"] or "to the end"),
+        check("report", not world["forged"], world["forged"] or "the planted failures are in it"),
+        _group("visible tests", world["visible"]),
+        _group("hidden tests", world["hidden"]),
+    ]
+    if world["visible"]["expected"] + world["hidden"]["expected"] == 0:
+        parts.append(check("suite", False, "no test is known"))
+    failed = {**world["visible"]["bad"], **world["hidden"]["bad"]}
+    left = [test for test in task.key["f2p"] if test in failed]
+    parts.append(check("mistake repaired", not left, f"{len(task.key['f2p']) - len(left)} of {len(task.key['f2p'])}"))
+    return all_of(parts)
 
 
-def packed(files: Files) -> bytes:
-    """A tar of these texts, the same for the same files."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for path, text in sorted(files.items()):
-            data = text.encode("utf-8", "surrogatepass")
-            member = tarfile.TarInfo(path)
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
-    return out.getvalue()
+def solved(project: Project, mark: Canary, ran: Ran) -> bool:
+    """Whether a run would earn the reward."""
+    seen = observed(project, mark, ran)
+    bad = seen["visible"]["bad"] or seen["hidden"]["bad"] or seen["forged"] or seen["report"]
+    return not bad and seen["ended"] == "exited"
 
 
-def harvest(box: Sandbox, language: Language, files: Files) -> dict[str, str]:
-    """The repository's sources as they are in an agent's sandbox; links and what cannot be read are left out."""
-    result = box.exec(language.harvest_command(files))
-    found: dict[str, str] = {}
-    try:
-        with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is not None:
-                    found[member.name.removeprefix("./")] = content.read().decode("utf-8", "replace")
-    except tarfile.TarError:
-        return found  # cut off at the output limit: what is whole counts
-    return found
+def _group(name: str, group: Mapping[str, Any]) -> Part:
+    bad = [f"{test} ({outcome})" for test, outcome in sorted(group["bad"].items())]
+    told = f"{len(bad)} of {group['expected']} did not pass: {', '.join(bad[:_TOLD])}"
+    return check(name, not bad, told if bad else f"all {group['expected']} passed")

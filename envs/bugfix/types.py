@@ -1,22 +1,15 @@
-"""The contract of this folder: a seed repository, a way to break it, and what a language must be able to do."""
+"""The contract of this folder: a project with its tests, a way to break it, and what must be known of a language."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 Files = Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A small project as shipped, correct: texts by relative path. `hidden` are tests that the agent never sees."""
-
-    name: str
-    files: Files
-    hidden: Files
 
 
 @dataclass(frozen=True, order=True)
@@ -55,11 +48,13 @@ class Function:
 @dataclass(frozen=True)
 class Recipe:
     """How to run the tests of a repository: shell text in `image`, from the root of the working tree, `{report}` being
-    the path of the JUnit XML to write. `build` runs once in a fresh sandbox before, and its products are kept.
+    the path of the JUnit XML to write. `build` runs once in a fresh sandbox before, and its products are kept: whatever
+    lies below /tmp, and in the tree. Empty texts stand for what `running` does for the image by itself, which is fast
+    and right for most projects; so prefer them. `seconds` bounds one command.
     """
 
     image: str
-    test: str
+    test: str = ""
     build: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 60.0
@@ -67,18 +62,33 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Suite:
-    """The tests of a correct repository that passed every time, by JUnit id; `flaky` ones are set aside."""
+    """The tests of a correct repository that passed every time, sorted, by JUnit id (see `verifiers.junit`): `visible`
+    those that are reported without the hidden files, `hidden` the others. Tests that did not always pass, or were not
+    always reported, are `flaky` and set aside.
+    """
 
-    visible: tuple[str, ...]
-    hidden: tuple[str, ...]
+    visible: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     flaky: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """A real patch of the repository, to be undone: texts of its source files (never of tests) as they were `before`
+    it, None where it made the file. `title` is the patch's own first line; nobody but the operator reads it.
+    """
+
+    title: str
+    before: Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class Project:
     """A repository as tasks use it: correct texts by relative path (bytes that are not UTF-8 as surrogate escapes, and
-    executable where they begin with `#!`). `tests` are the test files and everything that configures the runner, which
-    an agent sees but whose changes never count; `hidden` are test files that the agent never sees.
+    executable where they begin with `#!`). `tests` are the test files and everything that configures the runner or the
+    build, which an agent sees but whose changes never count; `hidden` are test files that the agent never sees.
+    Every other file whose suffix the language knows is a source: a bug may be put there, and an agent's version of it
+    counts. `changes` are patches that may be reverted; each must make at least one test fail.
     """
 
     name: str
@@ -89,12 +99,18 @@ class Project:
     tests: frozenset[str]
     hidden: Files
     recipe: Recipe
-    suite: Suite
+    suite: Suite = Suite()
+    changes: tuple[Change, ...] = ()
 
     @property
+    def title(self) -> str:
+        """`language/name`."""
+        return f"{self.language}/{self.name}"
+
+    @cached_property
     def digest(self) -> str:
-        """Content address of everything above."""
-        return hashlib.sha256(repr(self).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """Content address of everything above, the same in every process."""
+        return hashlib.sha256(to_json(self).encode()).hexdigest()[:16]
 
 
 class Speech(Protocol):
@@ -130,52 +146,24 @@ class Speech(Protocol):
         ...
 
 
-class Language(Protocol):
-    """Everything that depends on the programming language of a repository."""
-
-    name: str
-    image: str
-
-    def mutations(self, text: str) -> Sequence[Mutation]:
-        """Every edit of one source file that this language's operators offer, in a fixed order."""
-        ...
-
-    def same_program(self, before: str, after: str) -> bool | None:
-        """Whether two texts compile to the same program; None where `after` does not compile."""
-        ...
-
-    def functions(self, path: str, text: str) -> Sequence[Function]:
-        """The functions of one source file."""
-        ...
-
-    def emptied(self, text: str, function: str) -> str:
-        """The text with a function's body thrown away."""
-        ...
-
-    def is_source(self, path: str, files: Files) -> bool:
-        """Whether an agent's version of this file counts: a source inside the repository's own packages, not a test."""
-        ...
-
-    def refusal(self, before: str, after: str, files: Files) -> str:
-        """Why a changed source may not be run beside the tests (it reaches for the test runner), or ""."""
-        ...
-
-    def tests(self, files: Files) -> Sequence[str]:
-        """The ids of all tests in these files, as the JUnit report will name them."""
-        ...
-
-    def test_command(self, paths: Sequence[str]) -> Sequence[str]:
-        """argv that runs these test files from the current directory and writes JUnit XML to standard output."""
-        ...
-
-    def harvest_command(self, files: Files) -> str:
-        """A shell command that writes all sources below the current directory to standard output as a tar."""
-        ...
-
-
 def applied(text: str, mutations: Sequence[Mutation]) -> str:
     """The text with mutations made; they must not overlap."""
     for mutation in sorted(mutations, reverse=True):
         assert text[mutation.start : mutation.end] == mutation.old, mutation
         text = text[: mutation.start] + mutation.new + text[mutation.end :]
     return text
+
+
+def to_json(project: Project) -> str:
+    """One text for one project: ASCII, sorted keys; surrogate escapes survive."""
+    data = {**asdict(project), "tests": sorted(project.tests)}
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+def from_json(text: str) -> Project:
+    """The project of `to_json`. Raises ValueError, KeyError or TypeError where the text is none."""
+    data = json.loads(text)
+    changes = tuple(Change(**change) for change in data.pop("changes"))
+    recipe, suite = Recipe(**data.pop("recipe")), {key: tuple(value) for key, value in data.pop("suite").items()}
+    tests = frozenset(data.pop("tests"))
+    return Project(**data, tests=tests, recipe=recipe, suite=Suite(**suite), changes=changes)

@@ -1,0 +1,3 @@
+module example.org/ranges
+
+go 1.19

@@ -1,0 +1,3 @@
+'use strict';
+
+module.exports = { ...require('./braces'), ...require('./segment'), ...require('./glob'), ...require('./ignore') };

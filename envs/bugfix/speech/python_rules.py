@@ -1,0 +1,149 @@
+"""What a Python change may not newly reach for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .guard import (
+    AT_LOAD,
+    ENDS,
+    ENVIRONMENT,
+    FILES,
+    INSPECTS,
+    LOADS,
+    NETWORK,
+    REPLACES,
+    STARTS,
+    Rules,
+    table,
+)
+from .tree import Node, Tree
+
+_MODULES = {
+    **table(ENVIRONMENT, "os posix nt sys site sysconfig platform"),
+    **table(
+        FILES,
+        "io _io pathlib shutil tempfile glob fileinput mmap fcntl zipfile tarfile sqlite3 dbm shelve linecache "
+        "gzip bz2 lzma selectors",
+    ),
+    **table(
+        LOADS,
+        "importlib imp runpy pkgutil zipimport code codeop marshal pickle _pickle cPickle ctypes _ctypes cffi "
+        "timeit cProfile profile",
+    ),
+    **table(
+        INSPECTS,
+        "inspect gc builtins __main__ traceback trace pdb bdb dis types unittest pytest _pytest nose doctest "
+        "tracemalloc faulthandler pluggy",
+    ),
+    **table(
+        STARTS,
+        "subprocess multiprocessing concurrent pty signal _posixsubprocess _thread _signal resource sched "
+        "distutils setuptools",
+    ),
+    **table(NETWORK, "socket socketserver http urllib.request asyncio.subprocess ftplib"),
+    **table(AT_LOAD, "atexit"),
+}
+_NAMES = {
+    **table(ENDS, "exit quit SystemExit KeyboardInterrupt BaseException GeneratorExit"),
+    **table(LOADS, "eval exec compile __import__ __loader__ __spec__"),
+    **table(FILES, "open input"),
+    **table(INSPECTS, "globals locals vars breakpoint __builtins__ attrgetter methodcaller unittest pytest"),
+    **table(ENVIRONMENT, "sys _sys os _os builtins posix"),
+    **table(REPLACES, "setattr delattr"),
+}
+_MEMBERS = {
+    **table(ENDS, "_exit abort _Exit"),
+    **table(
+        STARTS,
+        "fork forkpty execv execve execl execvp posix_spawn popen Popen system spawnl spawnv killpg check_output "
+        "check_call ProcessPoolExecutor",
+    ),
+    **table(ENVIRONMENT, "sys _sys os _os builtins environ putenv unsetenv setrecursionlimit"),
+    **table(FILES, "write_text write_bytes read_text read_bytes unlink rmtree FileHandler"),
+    **table(LOADS, "import_module exec_module load_module meta_path path_hooks addaudithook"),
+    **table(
+        INSPECTS,
+        "attrgetter methodcaller settrace setprofile _getframe _current_frames get_objects get_referrers "
+        "currentframe excepthook unraisablehook f_back f_globals f_locals f_builtins tb_frame tb_next gi_frame "
+        "cr_frame ag_frame __traceback__ with_traceback gi_code co_code",
+    ),
+}
+_DUNDERS = {
+    **table(
+        INSPECTS,
+        "__globals__ __builtins__ __subclasses__ __code__ __closure__ __bases__ __mro__ __base__ __self__ "
+        "__wrapped__ __func__ __getattribute__ __traceback__ __context__ __dict__ __kwdefaults__ __defaults__ "
+        "__init_subclass__",
+    ),
+    **table(LOADS, "__import__ __loader__ __spec__ __reduce__ __reduce_ex__ __path__"),
+}
+_DOTTED = {
+    **table(
+        FILES,
+        "os.remove os.rename os.replace os.open os.write os.dup2 os.dup os.truncate os.fdopen os.chmod os.chdir "
+        "os.link os.symlink os.mkfifo io.open",
+    ),
+    **table(STARTS, "os.kill os.getppid os.setsid signal.signal signal.alarm"),
+    **table(ENDS, "sys.exit threading.main_thread"),
+    **table(INSPECTS, "sys.modules sys.path sys.argv sys.stdout sys.stderr sys.flags"),
+    **table(ENVIRONMENT, "os.getenv os.environ"),
+}
+# Names of a standard module by which another is reached.
+_TEXT_KINDS = frozenset({"string"})
+
+
+def imported(tree: Tree, node: Node) -> Iterator[str]:
+    """Modules that an import names; relative ones are the repository's own."""
+    if node.kind == "import_statement":
+        for name in node.all("name"):
+            target = name.get("name") if name.kind == "aliased_import" else name
+            if target is not None:
+                yield tree.of(target)
+    elif node.kind in ("import_from_statement", "future_import_statement"):
+        module = node.get("module_name")
+        if module is not None and module.kind == "dotted_name":
+            yield tree.of(module)
+
+
+def also(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
+    """Names that are imported from a module, special methods that are reached by their names, `getattr` by a name that
+    is computed, and attributes of modules and classes that are replaced.
+    """
+    if node.kind == "import_from_statement":
+        for name in node.all("name"):
+            target = name.get("name") if name.kind == "aliased_import" else name
+            text = tree.of(target) if target is not None else ""
+            if text in _NAMES or text in _MEMBERS:
+                yield text, _NAMES.get(text) or _MEMBERS[text]
+    elif node.kind == "identifier" and node.parent is not None and node.parent.kind == "attribute":
+        if node.field == "attribute" and tree.of(node) in _DUNDERS:
+            yield tree.of(node), _DUNDERS[tree.of(node)]
+    elif node.kind == "string_content":
+        text = tree.of(node).strip()
+        if text in _DUNDERS or text in ("_getframe", "modules", "_exit", "f_back", "f_globals"):
+            yield repr(text), INSPECTS
+    elif node.kind == "call":
+        yield from _reflection(tree, node)
+    elif node.kind == "function_definition":
+        own = node.get("name")
+        if own is not None and tree.of(own) in ("__getattribute__", "__del__", "pytest_configure", "load_tests"):
+            yield tree.of(own), REPLACES
+        if own is not None and tree.of(own).startswith("pytest_"):
+            yield tree.of(own), REPLACES
+
+
+def _reflection(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
+    function, arguments = node.get("function"), node.get("arguments")
+    if function is None or arguments is None or tree.of(function) not in ("getattr", "type"):
+        return
+    inner = arguments.inner
+    if tree.of(function) == "getattr" and len(inner) > 1 and inner[1].kind != "string":
+        yield "getattr of a computed name", INSPECTS
+    if tree.of(function) == "getattr" and len(inner) > 1 and inner[1].kind == "string" and "{" in tree.of(inner[1]):
+        yield "getattr of a computed name", INSPECTS
+    if tree.of(function) == "getattr" and inner and tree.of(inner[0]).startswith("__"):
+        yield f"getattr of {tree.of(inner[0])}", INSPECTS
+
+
+RULES = Rules(modules=_MODULES, names=_NAMES, members=_MEMBERS, dotted=_DOTTED, imported=imported, also=also)
