@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 from .checks import check
 from .quantities import Number, exact, read_quantity
@@ -27,6 +28,7 @@ _SEPARATORS = re.compile(r"\n|;|,(?!\d{3}\b)")
 _AND = re.compile(r"\band\b")
 
 
+@lru_cache(maxsize=1 << 14)  # verdicts, replays and wrong answers ask for the same few texts
 def normalise(text: str) -> str:
     """Lower case, no accents' compatibility variants, no punctuation, no articles, single spaces (SQuAD's
     normalisation, NFKC).

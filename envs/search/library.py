@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ToolError
 from .corpus import CorpusError, CorpusInfo, build, describe, open_corpus
-from .index import Index, Page
+from .index import CHARACTERS, Index, Page
 from .text import snippet
 from .world import make_world
 from .writing import pages
@@ -25,21 +25,24 @@ CACHED = "encyclopaedia-"
 _SOURCES = ("corpus", "index", "names", "schema", "values", "world", "writing")
 
 
+REMEMBERED = 4096
+"""Searches and pages kept in memory: an oracle, its replay and every sample of a group ask for the same ones."""
+
+
 class Library:
     """Pure reads: the same index and arguments give the same result, of bounded size."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        self._best = lru_cache(REMEMBERED)(self._look_up)
+        self._page = lru_cache(REMEMBERED)(self._find_page)
+        self._view = lru_cache(REMEMBERED)(self._join)
 
     def search(self, query: str, top_k: int = 5) -> list[dict[str, str]]:
         """The best pages, each with the stretch of its best passage that fits the query."""
         if not 1 <= top_k <= TOP:
             raise ToolError(f"top_k is {top_k}, it must be between 1 and {TOP}")
-        best: dict[str, str] = {}
-        for hit in self._index.search(query, 2 * top_k):
-            if hit.title not in best:
-                best[hit.title] = snippet(hit.text, query)
-        return [{"title": title, "snippet": text} for title, text in list(best.items())[:top_k]]
+        return [{"title": title, "snippet": text} for title, text in self._best(query[:CHARACTERS], top_k)]
 
     def open(self, page: str, offset: int = 0) -> dict[str, Any]:
         """A view of a page from passage `offset` on; `next_offset` is None at its end."""
@@ -47,7 +50,7 @@ class Library:
         if not 0 <= offset < found.count:
             raise ToolError(f"offset is {offset}, but {found.title!r} has passages 0 to {found.count - 1}")
         end = min(found.count, offset + SHOWN)
-        text = "\n\n".join(self._index.passage(found.first + at) for at in range(offset, end))
+        text = self._view(found.first + offset, found.first + end)
         return {"title": found.title, "text": text, "next_offset": end if end < found.count else None}
 
     def find(self, page: str, text: str) -> list[dict[str, Any]]:
@@ -69,7 +72,17 @@ class Library:
         """The `k` best passages in full, each with its page's title."""
         return [f"{hit.title}. {hit.text}" for hit in self._index.search(query, k)]
 
-    def _page(self, title: str) -> Page:
+    def _look_up(self, query: str, top_k: int) -> tuple[tuple[str, str], ...]:
+        best: dict[str, str] = {}
+        for hit in self._index.search(query, 2 * top_k):
+            if hit.title not in best:
+                best[hit.title] = snippet(hit.text, query)
+        return tuple(best.items())[:top_k]
+
+    def _join(self, first: int, end: int) -> str:
+        return "\n\n".join(self._index.passage(number) for number in range(first, end))
+
+    def _find_page(self, title: str) -> Page:
         found = self._index.page(title)
         if found is None:
             near = ", ".join(hit["title"] for hit in self.search(title[:200], 3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from ...verifiers.answers import normalise
@@ -244,8 +244,9 @@ def _value(relation: Relation, told: str) -> Value:
     return int(number)
 
 
-def _captured(pattern: re.Pattern[str], text: str) -> list[str]:
-    return [next(value for value in match.groups() if value) for match in pattern.finditer(text)]
+@lru_cache(maxsize=1 << 14)  # the tasks of a world meet on the same pages
+def _captured(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
+    return tuple(next(value for value in match.groups() if value) for match in pattern.finditer(text))
 
 
 @cache

@@ -1,5 +1,6 @@
 # A test program that must fail, made of every object of the project with a `main` of ours in place of theirs: what a
 # source does before or after `main`, or to the functions that tests fail with, happens to it as well.
+cmake_policy(SET CMP0057 NEW)  # IN_LIST, whatever old version the project asks for
 set(palestra_canary_source "${CMAKE_CURRENT_LIST_DIR}/canary.c")
 
 function(palestra_targets directory result)
