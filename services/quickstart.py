@@ -25,7 +25,7 @@ from .training.curve import Curve
 from .training.recipes import GrpoRecipe, load_recipe
 from .training.tasks import Machine, make_domain_tasks, synthesize
 
-SHOWN = (("travel", 4, 8), ("search", 4, 8), ("bugfix", 1, 8))
+SHOWN = (("travel", 4, 6), ("search", 4, 6), ("bugfix", 1, 4))
 """(environment, level, tasks) of the three domains; scripted policies play them. Each certificate of bug fixing runs
 the repository's tests some ten times in fresh sandboxes."""
 WORKERS = 2

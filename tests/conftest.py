@@ -31,6 +31,12 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     provider.shutdown()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_projects(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests see the projects that ship, whatever this machine's user has ingested; so do the processes they start."""
+    os.environ["PALESTRA_PROJECTS"] = str(tmp_path_factory.mktemp("projects"))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_ray_left() -> Iterator[None]:
     """A file that connects to Ray disconnects: the next one would play on what this one started."""
