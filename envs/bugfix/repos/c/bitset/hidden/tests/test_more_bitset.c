@@ -177,6 +177,8 @@ TEST(equal_needs_one_size) {
 TEST(within) {
     bitset a = of(100, "1,70"), b = of(100, "1-2,70"), none = bitset_new(100);
     CHECK(bitset_within(&a, &b) && !bitset_within(&b, &a) && bitset_within(&none, &a) && bitset_within(&a, &a));
+    bitset zero = of(100, "0");
+    CHECK(!bitset_within(&zero, &none) && bitset_within(&none, &zero) && !bitset_equal(&zero, &none));
 }
 
 TEST(gaps_at_the_ends) {

@@ -1,0 +1,3 @@
+module example.org/semver
+
+go 1.19

@@ -1,0 +1,3 @@
+'use strict';
+
+module.exports = { ...require('./text'), ...require('./convert'), ...require('./mix'), ...require('./contrast') };
