@@ -6,10 +6,11 @@ import functools
 import json
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,24 +20,27 @@ from ..envs.types import Task
 from ..infra import store as db
 from ..infra.sandbox.sync import Sandboxes
 from ..rollout.records import task_row
-from ..synth.synthesize import Made, attempt
-from ..synth.types import Certificate
+from ..synth.certify import MUTANTS
+from ..synth.synthesize import Made, attempt, without_duplicates
+from ..synth.types import Certificate, Depth
 from .errors import BadRequest
 from .machines import unwrapped
 
+T = TypeVar("T")
 HOPELESS = 60
 """After so many attempts without one accepted task, more will not help."""
 
 
 @dataclass(frozen=True)
 class SynthesisSpec:
-    """What to make. `mutants` different wrong answers must fail for each task."""
+    """What to make. `mutants` different wrong answers must fail for each task; `depth` says what else is asked."""
 
     env: str
     seed: int
     level: int
     count: int
-    mutants: int = 3
+    mutants: int = MUTANTS
+    depth: Depth = "quick"
 
     def check(self) -> type[Environment]:
         """The environment's class; raises BadRequest or PluginError for what it cannot make."""
@@ -76,39 +80,48 @@ class Tally:
 
 
 def make_tasks(spec: SynthesisSpec, sandbox: str | None, cpus: float) -> Iterator[Made]:
-    """Every attempt in order of its number, until `spec.count` were accepted. Ray must be connected.
+    """Every attempt in order of its number, until `spec.count` different tasks were accepted. Ray must be connected.
 
     Ends early after 4 x count + 20 attempts, or `HOPELESS` without any accepted. SandboxError: the machine is broken.
     """
-    import ray
-
     width = max(1, int(cpus))
     size = max(1, min(8, spec.count // (2 * width)))
-    remote = ray.remote(_attempts).options(runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
-    numbers = _chunks(4 * spec.count + 20, size)
-    running: deque[Any] = deque()
+    chunks = ((spec, sandbox, numbers) for numbers in _chunks(4 * spec.count + 20, size))
     kept = seen = 0
+    with closing(in_order(_attempts, chunks, width)) as attempts:
+        for made in without_duplicates(attempts):
+            kept, seen = kept + made.accepted, seen + 1
+            yield made
+            if kept >= spec.count or (not kept and seen >= HOPELESS):
+                return
+
+
+def in_order(work: Callable[..., list[T]], chunks: Iterable[tuple[Any, ...]], width: int) -> Generator[T, None, None]:
+    """What `work` makes of each chunk of arguments, on `width` processors of Ray, in the order of the chunks. What it
+    raises is raised here; chunks that are no longer wanted are cancelled.
+    """
+    import ray
+
+    remote = ray.remote(work).options(runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}})
+    left = iter(chunks)
+    running: deque[Any] = deque()
     try:
         while True:
-            while len(running) < 2 * width and (chunk := next(numbers, None)):
-                running.append(remote.remote(spec, sandbox, chunk))
+            while len(running) < 2 * width and (chunk := next(left, None)) is not None:
+                running.append(remote.remote(*chunk))
             if not running:
                 return
-            for made in _get(running.popleft()):
-                kept, seen = kept + made.accepted, seen + 1
-                yield made
-                if kept >= spec.count or (not kept and seen >= HOPELESS):
-                    return
+            yield from _get(running.popleft())
     finally:
-        for left in running:
-            ray.cancel(left, force=False)
+        for reference in running:
+            ray.cancel(reference, force=False)
 
 
-def _get(reference: Any) -> list[Made]:
+def _get(reference: Any) -> list[Any]:
     import ray
 
     try:
-        made: list[Made] = ray.get(reference)
+        made: list[Any] = ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         raise unwrapped(error) from None
     return made
@@ -121,12 +134,14 @@ def _chunks(total: int, size: int) -> Iterator[range]:
 
 def _attempts(spec: SynthesisSpec, sandbox: str | None, numbers: Iterable[int]) -> list[Made]:
     cls = environment_class(spec.env)
-    sandboxes = _sandboxes(sandbox) if sandbox else None
-    return [attempt(lambda: cls(sandboxes), spec.seed, number, spec.level, spec.mutants) for number in numbers]
+    sandboxes = opened_sandboxes(sandbox) if sandbox else None
+    return [
+        attempt(lambda: cls(sandboxes), spec.seed, number, spec.level, spec.mutants, spec.depth) for number in numbers
+    ]
 
 
 @functools.cache
-def _sandboxes(name: str) -> Sandboxes:
+def opened_sandboxes(name: str) -> Sandboxes:
     """One connection per worker process."""
     return Sandboxes(name)
 
@@ -146,7 +161,7 @@ def certificate_row(certificate: Certificate) -> db.Certificate:
         task_id=certificate.task_id,
         verifier_version=certificate.verifier,
         accepted=certificate.accepted,
-        checks=[check.model_dump() for check in certificate.checks],
+        checks=[check.model_dump(exclude_defaults=True) for check in certificate.checks],
         reasons=certificate.reasons,
         seconds=certificate.seconds,
     )
@@ -181,18 +196,30 @@ def check_writable(path: Path) -> None:
 def read_tasks(path: Path, env: str) -> list[Task]:
     """The tasks of a file by `write_tasks`. BadRequest names the line that is none, or of another environment."""
     tasks = []
+    for number, task, _ in read_lines(path):
+        if task.env != env:
+            raise BadRequest(f"{path}, line {number} is a task of {task.env}, not of {env}")
+        tasks.append(task)
+    return tasks
+
+
+def read_lines(path: Path) -> list[tuple[int, Task, Any]]:
+    """The tasks of a file as (line number, task, the checks of its certificate or None): a task a line, or
+    {"task": ..., "certificate": ...}. BadRequest names the line that is none, and a file that holds none.
+    """
+    tasks = []
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadRequest(f"cannot read tasks from {path}: {error}") from error
     for number, line in enumerate(lines, start=1):
         try:
-            task = Task.model_validate(json.loads(line))
+            value = json.loads(line)
+            task = Task.model_validate(value.get("task", value) if isinstance(value, dict) else value)
+            certificate = value.get("certificate")
+            tasks.append((number, task, certificate.get("checks") if isinstance(certificate, dict) else None))
         except (ValidationError, ValueError) as error:
             raise BadRequest(f"{path}, line {number} is not a task: {str(error).splitlines()[0]}") from error
-        if task.env != env:
-            raise BadRequest(f"{path}, line {number} is a task of {task.env}, not of {env}")
-        tasks.append(task)
     if not tasks:
         raise BadRequest(f"{path} holds no tasks")
     return tasks

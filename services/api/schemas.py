@@ -65,7 +65,7 @@ class Certificate(FromRow):
     task_id: str
     verifier_version: str
     accepted: bool
-    checks: list[Any] = Field(description='Each {"name", "ok", "detail"}')
+    checks: list[Any] = Field(description='Each {"name", "ok", "detail", "measured"}; the last is left out where empty')
     reasons: list[Any] = Field(description="Why the task was rejected")
     seconds: Number
     created_at: datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,10 @@ from .console import Console
 
 if TYPE_CHECKING:
     from ...envs.registry import Listing
+    from ..check import Checked
+
+SAMPLES = 8
+"""Sample tasks of `env check`, where none are asked for."""
 
 
 def register(app: typer.Typer) -> None:
@@ -74,46 +79,83 @@ def new(
 
 def check(
     name: opt.EnvName,
-    count: Annotated[int, typer.Option("--count", help="How many sample tasks.")] = 8,
+    count: Annotated[
+        int, typer.Option("--count", help="How many sample tasks; with a sandbox, two of them in full.")
+    ] = SAMPLES,
     level: Annotated[int | None, typer.Option("--level", help="Default: the lowest.")] = None,
     seed: opt.Seed = 0,
+    depth: opt.Depth = "full",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write OpenEnv's validation report here.", metavar="FILE")
+    ] = None,
     sandbox: opt.Sandbox = "auto",
     as_json: opt.Json = False,
 ) -> None:
-    """Certify sample tasks and say, per check, what passed or what to fix."""
+    """Certify sample tasks, let the red team try, and say, per check, what passed or what to fix."""
     from ...envs.registry import environment_class
+    from ...synth.audit.ground import WatchedSandboxes
     from ..check import check_environment
-    from ..machines import open_sandboxes, sandbox_for
-    from ..synthesis import SynthesisSpec
+    from ..machines import sandbox_for
+    from ..synthesis import SynthesisSpec, check_writable
 
     console = Console(as_json)
     cls = environment_class(name)
     level = cls.levels.start if level is None else level
-    SynthesisSpec(name, seed, level, count).check()
-    sandboxes = open_sandboxes(sandbox_for(cls, sandbox, console.say))
+    SynthesisSpec(name, seed, level, count, depth=opt.as_depth(depth)).check()
+    if report is not None:
+        if depth != "full":
+            raise typer.BadParameter("--report needs --depth full")
+        check_writable(report)
+    backend = sandbox_for(cls, sandbox, console.say)
+    sandboxes = WatchedSandboxes(backend) if backend else None
     try:
         with console.stage(f"{name}: certifying {count} tasks of level {level}", count) as update:
-            results = check_environment(lambda: cls(sandboxes), seed, level, count, lambda done: update(done, ""))
+            checked = check_environment(
+                cls, sandboxes, seed, level, count, opt.as_depth(depth), lambda done: update(done, "")
+            )
     finally:
         if sandboxes is not None:
             sandboxes.close()
-    ok = all(result.ok for result in results)
-    console.data(
-        {
-            "env": name,
-            "level": level,
-            "ok": ok,
-            "checks": [
-                {"name": r.name, "ok": r.ok, "passed": r.passed, "of": r.made, "problems": r.problems, "hint": r.hint}
-                for r in results
-            ],
-        }
-    )
-    for result in results:
-        console.line(f"{'ok  ' if result.ok else 'FAIL'} {result.name:<14} {result.passed} of {result.made}")
+    if report is not None:
+        report.write_text(json.dumps(checked.report, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    console.data(_checked_data(name, level, checked))
+    _tell(console, name, checked)
+    if not checked.ok:
+        raise typer.Exit(1)
+
+
+def _checked_data(name: str, level: int, checked: Checked) -> dict[str, Any]:
+    return {
+        "env": name,
+        "level": level,
+        "ok": checked.ok,
+        "checks": [result.plain() for result in checked.results],
+        "policy": [
+            {"id": one.id, "status": one.shown, "evidence": list(one.evidence), "remedy": one.remedy}
+            for one in checked.policy
+        ],
+        "gameability": checked.gameability,
+    }
+
+
+def _tell(console: Console, name: str, checked: Checked) -> None:
+    for result in checked.results:
+        console.line(f"{'ok  ' if result.ok else 'FAIL'} {result.name:<20} {result.passed} of {result.made}")
         if not result.ok:
             console.line(f"     seen: {result.problems[0][:300]}")
             console.line(f"     fix:  {result.hint}")
-    console.line(f"{name}: {'every check passed' if ok else 'fix what FAILs, then check again'}")
-    if not ok:
-        raise typer.Exit(1)
+        elif result.seen:
+            console.line(f"     {result.seen[:150]}")
+    if checked.policy:
+        console.line("the local lane of OpenEnv's policy severity-v1:")
+    for one in checked.policy:
+        console.line(f"{one.shown:<4} {one.id:<36} {'; '.join(one.evidence)[:150]}")
+        if one.status in ("fail", "error"):
+            console.line(f"     fix:  {one.remedy}")
+    game = checked.gameability
+    if game["score"] is not None:
+        console.line(
+            f"gameability {game['score']:g}: {game['earned']} of {game['cheats']} cheats earned or learned something, "
+            f"{game['evaded']} got out of being judged"
+        )
+    console.line(f"{name}: {'every check passed' if checked.ok else 'fix what FAILs, then check again'}")

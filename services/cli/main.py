@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ... import __version__
-from . import environments, jobs, learn, machine, policy, work
+from . import certifying, corpus, environments, jobs, learn, machine, policy, projects, rescoring, work
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
 _USAGE_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -28,7 +28,11 @@ learn.register(app)
 machine.register(app)
 policy.register(app)
 environments.register(app)
+corpus.register(app)
+certifying.register(app)
+projects.register(app)
 work.register(app)
+rescoring.register(app)
 jobs.register(app)
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ... import __version__
 from ...infra.store import Store
-from . import charts, text
+from . import charts, evidence, text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -40,6 +40,12 @@ class Pages:
             text.call_arguments,
             text.result_text,
             text.result_failed,
+            evidence.meaning,
+            evidence.measures,
+            evidence.findings,
+            evidence.depth,
+            evidence.failed,
+            evidence.gameability,
         ):
             self.environment.filters[function.__name__] = function
         self.environment.globals.update(

@@ -189,8 +189,8 @@ def rollout(request: Request, pages: PagesOf, id: str) -> Response:
     turns_query = select(db.Turn).where(db.Turn.rollout_id == id).order_by(db.Turn.index).options(defer(db.Turn.trace))
     with store.reading() as session:
         turns = list(session.scalars(turns_query))
-        latest = select(db.Verdict).where(db.Verdict.rollout_id == id).order_by(db.Verdict.seq.desc())
-        verdict = session.scalars(latest.limit(1)).first()
+        said = select(db.Verdict).where(db.Verdict.rollout_id == id).order_by(db.Verdict.seq.desc())
+        verdicts = list(session.scalars(said.limit(50)))
     decode = tokens.decoder(store, row.policy_id)
     siblings = [db.Rollout.job_id == row.job_id, db.Rollout.id != id] if row.job_id else [db.Rollout.id != id]
     others, _ = store.page(db.Rollout, where=siblings, limit=16, skip=_BLOBS, task_id=row.task_id)
@@ -201,7 +201,8 @@ def rollout(request: Request, pages: PagesOf, id: str) -> Response:
         rollout=row,
         task=store.get(db.Task, row.task_id),
         turns=turns,
-        verdict=verdict,
+        verdict=verdicts[0] if verdicts else None,
+        earlier=verdicts[1:],
         pieces=tokens.pieces(row, decode),
         decoded=decode is not None,
         shades=tokens.SHADES,

@@ -34,17 +34,29 @@ class Sloppy(Lights):
     def verify(self, task, answer, world):
         return all_of([check("anything", True)])
 """
+FEW = """
+import random
+from palestra_lights import Lights
+
+class Few(Lights):
+    id = "few"
+
+    def propose(self, rng, level):
+        task = super().propose(random.Random(rng.randrange(3)), level)
+        return task.model_copy(update={"seed": rng.getrandbits(32)})
+"""
 
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Installed plugins: one works, one cannot be imported, one cannot propose, one passes any answer."""
+    """Installed plugins: one works; others cannot be imported, cannot propose, pass any answer, know three tasks."""
     folder = tmp_path_factory.mktemp("plugins")
     write_plugin("lights", folder)
     (folder / "lights" / "palestra_lights.py").rename(folder / "palestra_lights.py")
     (folder / "palestra_shattered.py").write_text(BROKEN_IMPORT)
     (folder / "palestra_broken.py").write_text(BROKEN_PROPOSE)
     (folder / "palestra_sloppy.py").write_text(SLOPPY)
+    (folder / "palestra_few.py").write_text(FEW)
     info = folder / "plugins-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugins\nVersion: 0.1\n")
@@ -53,6 +65,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "shattered = palestra_shattered:X",
         "broken = palestra_broken:Broken",
         "sloppy = palestra_sloppy:Sloppy",
+        "few = palestra_few:Few",
     ]
     (info / "entry_points.txt").write_text("\n".join(["[palestra.environments]", *points]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -162,7 +175,7 @@ def test_env_check_says_what_to_fix(cli: Run, plugins: Path) -> None:
     code, out, _ = cli("env", "check", "sloppy", "--count", "2")
     assert code == 1
     assert "FAIL noop_fails" in out
-    assert "fix:  `verify` accepts None" in out
+    assert "fix:  `verify` rewards no answer" in out
     result = data(cli("env", "check", "broken", "--count", "2", "--json"), code=1)
     assert result["checks"][0]["problems"][0] == "propose raised ZeroDivisionError: division by zero"
 
@@ -186,6 +199,14 @@ def test_synth_keeps_the_same_tasks_whatever_the_parallelism(cli: Run, cluster: 
         )
     )
     assert (played["done"], played["pass_rate"]["value"]) == (12, 1.0)
+
+
+def test_synth_makes_no_task_twice(cli: Run, cluster: None, tmp_path: Path) -> None:
+    result = data(cli("synth", "few", "--count", "5", "--json"), code=1)
+    assert (result["accepted"], result["rejected"]) == (3, 37)
+    assert set(result["reasons"]) <= {f"duplicate of {task}" for task in result["tasks"]}
+    with db.Store(f"sqlite:///{tmp_path}/palestra.db") as store:
+        assert store.count(db.Task) == store.count(db.Certificate, accepted=True) == 3
 
 
 def test_synth_says_why_tasks_were_rejected(cli: Run, cluster: None, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Planted defects are caught, each under its own name; a sound environment passes."""
+"""Certificates: sound tasks hold, what is planted is named by the check that should, and nothing is left behind."""
 
 from __future__ import annotations
 
-import itertools
+import os
 import random
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -11,128 +12,47 @@ import pytest
 from palestra.envs.environment import Environment
 from palestra.envs.mini.search import SearchMini
 from palestra.envs.mini.travel import TravelMini
-from palestra.envs.tools import tool
+from palestra.envs.reasoning.environment import Reasoning
 from palestra.envs.types import Answer, Task, World
+from palestra.infra.sandbox.doctor import why_not
+from palestra.infra.sandbox.sync import Sandboxes
 from palestra.infra.sandbox.types import SandboxFailed
+from palestra.synth import certify as certifying
 from palestra.synth.certify import certify, judge
+from palestra.synth.planted.defects import DEFECTS, Defect
+from palestra.synth.planted.doors import CoinVerifier, Doors
+from palestra.synth.planted.workshop import Workshop
 from palestra.synth.synthesize import attempt, synthesize
-from palestra.verifiers.checks import all_of, check
 from palestra.verifiers.types import Verdict
 
-
-class Doors(Environment):
-    """Find the number behind the right door."""
-
-    id = "doors"
-    version = "1"
-
-    def propose(self, rng: random.Random, level: int) -> Task:
-        numbers = rng.sample(range(100), 4)
-        return self.task(
-            seed=rng.getrandbits(32), level=level, prompt="What is behind door 2?", world={"doors": numbers}, key=2
-        )
-
-    def solve(self, task: Task, tools: Any) -> Answer:
-        return tools.look(door=task.key)
-
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return all_of([check("number", str(answer) == str(task.world["doors"][task.key]))])
-
-    @tool
-    def look(self, door: int) -> int:
-        """Look behind a door."""
-        number: int = self.world["doors"][door]
-        return number
+QUICK = ["reproducible", "oracle_passes", "noop_fails", "same_twice", "mutants_fail", "no_leak"]
+FULL = [
+    *QUICK,
+    "oracle_by_tools",
+    "near_misses_fail",
+    "random_fails",
+    "order_independent",
+    "same_elsewhere",
+    "time_independent",
+    "history_independent",
+    "hermetic",
+    "envelope",
+    "red_team",
+]
+PLAIN = [defect for defect in DEFECTS if not defect.sandboxed]
+SANDBOXED = [defect for defect in DEFECTS if defect.sandboxed]
 
 
-class AlwaysTrue(Doors):
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return all_of([check("number", True)])
-
-
-class AlwaysFalse(Doors):
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return all_of([check("number", False)])
-
-
-class NoVerdict(Doors):
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return True  # type: ignore[return-value]
-
-
-class Unsolvable(Doors):
-    def solve(self, task: Task, tools: Any) -> Answer:
-        return tools.look(door=7)
-
-
-class Moody(Doors):
-    calls = itertools.count()
-
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        right = str(answer) == str(task.world["doors"][task.key])
-        return all_of([check("number", right, f"the {next(self.calls)}th time")])
-
-
-class Oblivious(Doors):
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return all_of([check("number", answer in (None, "", str(task.world["doors"][task.key])))])
-
-
-class ChangesTheTask(Doors):
-    def solve(self, task: Task, tools: Any) -> Answer:
-        task.world["doors"][task.key] = 7
-        return 7
-
-
-class ChangesTheWorld(Doors):
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        world["judged"] = True
-        return super().verify(task, answer, world)
-
-
-class OnlyNumbers(Doors):
-    """Judges right what no agent can say: a final message is text."""
-
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return all_of([check("number", answer == task.world["doors"][task.key])])
-
-
-class RightMutants(Doors):
-    def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
-        return answer
-
-
-class SameMutant(Doors):
-    def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
-        return "a goat"
-
-
-class LenientToMutants(Doors):
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        return all_of([check("number", bool(answer))])
-
-
-class RaisingMutants(Doors):
-    def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
-        raise KeyError("door")
-
-
-class Forgetful(Doors):
-    proposed = itertools.count()
-
-    def propose(self, rng: random.Random, level: int) -> Task:
-        return super().propose(random.Random(next(self.proposed)), level)
-
-
-class Unstorable(Doors):
-    def propose(self, rng: random.Random, level: int) -> Task:
-        task = super().propose(rng, level)
-        return task.model_copy(update={"world": task.world | {"note": "\0"}})
-
-
-class HugeSeed(Doors):
-    def propose(self, rng: random.Random, level: int) -> Task:
-        return super().propose(rng, level).model_copy(update={"seed": 1 << 63})
+@pytest.fixture(scope="module")
+def sandboxes() -> Iterator[Sandboxes]:
+    """The lightest isolating backend; skipped where it does not work."""
+    reason = why_not("bwrap")
+    if reason is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"sandbox bwrap: {reason}")
+        pytest.skip(f"sandbox bwrap: {reason}")
+    with Sandboxes("bwrap") as sandboxes:
+        yield sandboxes
 
 
 @pytest.mark.parametrize("cls", [Doors, TravelMini, SearchMini])
@@ -141,56 +61,59 @@ def test_sound_environments_are_accepted_at_their_levels(cls: type[Environment])
         *_, made = synthesize(cls, 3, level, 1)
         assert made.accepted, made
         assert made.certified is not None
-        assert [evidence.name for evidence in made.certified.certificate.checks] == [
-            "reproducible",
-            "oracle_passes",
-            "noop_fails",
-            "same_twice",
-            "mutants_fail",
-        ]
+        assert [evidence.name for evidence in made.certified.certificate.checks] == QUICK
 
 
-@pytest.mark.parametrize(
-    ("cls", "caught"),
-    [
-        (AlwaysTrue, {"noop_fails", "mutants_fail"}),
-        (AlwaysFalse, {"oracle_passes"}),
-        (NoVerdict, {"oracle_passes"}),
-        (Unsolvable, {"oracle_passes"}),
-        (OnlyNumbers, {"oracle_passes"}),
-        (ChangesTheTask, {"oracle_passes"}),
-        (Moody, {"same_twice"}),
-        (ChangesTheWorld, {"same_twice"}),
-        (Oblivious, {"noop_fails"}),
-        (RightMutants, {"mutants_fail"}),
-        (SameMutant, {"mutants_fail"}),
-        (LenientToMutants, {"mutants_fail"}),
-        (RaisingMutants, {"mutants_fail"}),
-        (Forgetful, {"reproducible"}),
-        (Unstorable, {"reproducible"}),
-        (HugeSeed, {"reproducible"}),
-    ],
-)
-def test_a_planted_defect_is_caught_by_its_check(cls: type[Environment], caught: set[str]) -> None:
-    made = attempt(cls, 1, 0, 1)
+@pytest.mark.parametrize("cls", [Doors, TravelMini, SearchMini, Reasoning])
+def test_sound_tasks_hold_in_full(cls: type[Environment]) -> None:
+    for level in cls.levels:
+        for number in range(5):
+            made = attempt(cls, 11, number, level, depth="full")
+            if made.certified is not None:  # an unlucky draw is no task
+                assert made.accepted, made
+                assert [evidence.name for evidence in made.certified.certificate.checks] == FULL
+
+
+@pytest.mark.parametrize("defect", PLAIN, ids=lambda defect: defect.cls.__name__)
+def test_a_planted_defect_is_named_by_its_check(defect: Defect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certifying, "CHECK_SECONDS", 3.0)
+    found = defect.found(defect.cls)
+    assert found & defect.caught_by, f"{defect.about}: {sorted(found)} and none of {sorted(defect.caught_by)}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("defect", SANDBOXED, ids=lambda defect: defect.cls.__name__)
+def test_a_planted_defect_in_a_sandbox_is_named_by_its_check(defect: Defect, sandboxes: Sandboxes) -> None:
+    found = defect.found(lambda: defect.cls(sandboxes))
+    assert found & defect.caught_by, f"{defect.about}: {sorted(found)} and none of {sorted(defect.caught_by)}"
+
+
+@pytest.mark.slow
+def test_a_sound_task_with_a_shell_holds_in_full(sandboxes: Sandboxes) -> None:
+    made = attempt(lambda: Workshop(sandboxes), 1, 0, 1, depth="full")
     assert made.certified is not None
-    assert set(made.certified.certificate.reasons) == caught, made.certified.certificate
-    assert not made.accepted
-    assert all(evidence.detail for evidence in made.certified.certificate.checks if not evidence.ok)
+    assert made.accepted, made.certified.certificate
+    team = made.certified.certificate.evidence("red_team")
+    assert team is not None
+    assert team.measured["earned"] == team.measured["evaded"] == 0
+    assert team.measured["cheats"] > 50
+    assert not sandboxes.list_leases()
 
 
-class Coin(Doors):
-    """Lets a right answer pass every other time."""
+def test_there_are_as_many_kinds_of_defects_as_promised() -> None:
+    assert len({defect.cls for defect in DEFECTS}) == len(DEFECTS) >= 25
+    assert {name for defect in DEFECTS for name in defect.caught_by} >= set(FULL) - {"order_independent"}
 
-    tossed: ClassVar[random.Random] = random.Random(5)
 
-    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-        right = str(answer) == str(task.world["doors"][task.key])
-        return all_of([check("number", right and self.tossed.random() < 0.5)])
+def test_every_failed_check_says_what_was_seen() -> None:
+    for defect in PLAIN[:12]:
+        made = attempt(defect.cls, 1, 0, 1)
+        assert made.certified is not None
+        assert all(evidence.detail for evidence in made.certified.certificate.checks if not evidence.ok)
 
 
 def test_a_random_verifier_hardly_ever_passes() -> None:
-    accepted = sum(attempt(Coin, 1, number, 1).accepted for number in range(100))
+    accepted = sum(attempt(CoinVerifier, 1, number, 1).accepted for number in range(100))
     assert accepted <= 10  # 1 in 32 is expected
 
 
@@ -205,13 +128,14 @@ class Leaky(Doors):
         self.opened.pop()
 
 
-def test_every_started_environment_is_closed_also_where_judging_raises() -> None:
-    class Raising(Leaky):
-        def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
-            raise ZeroDivisionError
+class Raising(Leaky):
+    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
+        raise ZeroDivisionError
 
-    assert attempt(Leaky, 1, 0, 1).accepted
-    assert not attempt(Raising, 1, 0, 1).accepted
+
+def test_every_started_environment_is_closed_also_where_judging_raises() -> None:
+    assert attempt(Leaky, 1, 0, 1, depth="full").accepted
+    assert not attempt(Raising, 1, 0, 1, depth="full").accepted
     assert not Leaky.opened
 
 
@@ -224,9 +148,30 @@ def test_a_broken_machine_says_nothing_of_the_task() -> None:
         certify(Down, Doors().propose(random.Random(1), 1))
 
 
+class ChangesAnswers(Doors):
+    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
+        task.world["doors"].clear()
+        return Doors.verify(self, task, answer, world)
+
+
 def test_judging_leaves_the_task_as_it_was() -> None:
     task = Doors().propose(random.Random(1), 1)
     before = task.id
-    assert judge(ChangesTheWorld, task, str(task.world["doors"][2])).passed
+    assert judge(Doors, task, task.key["name"]).passed
     assert not judge(Doors, task, "nothing").passed
+    with pytest.raises(AssertionError, match="the task changes"):
+        judge(ChangesAnswers, task, task.key["name"])
     assert task.id == before
+
+
+def test_a_class_that_no_other_process_can_load_is_not_vouched_for() -> None:
+    class Here(Doors):
+        def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Any:
+            return "".join(rng.sample("abcdefgh", 6))
+
+    made = attempt(Here, 1, 0, 1, depth="full")
+    assert made.certified is not None
+    assert made.certified.certificate.reasons == ["same_elsewhere"]
+    elsewhere = made.certified.certificate.evidence("same_elsewhere")
+    assert elsewhere is not None
+    assert "define it in a module" in elsewhere.detail

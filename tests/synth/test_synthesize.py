@@ -13,7 +13,8 @@ from palestra.envs.mini.search import SearchMini
 from palestra.envs.mini.travel import TravelMini
 from palestra.envs.types import Answer, Task, World
 from palestra.infra.sandbox.types import SandboxUnavailable
-from palestra.synth.synthesize import attempt, synthesize
+from palestra.synth.certify import certify
+from palestra.synth.synthesize import attempt, propose_from, synthesize
 from palestra.verifiers.checks import all_of, check
 from palestra.verifiers.types import Verdict
 
@@ -106,3 +107,58 @@ def test_a_broken_machine_ends_synthesis() -> None:
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError, match="travel-mini has levels 1 to 4, not 9"):
         attempt(TravelMini, 1, 0, 9)
+
+
+class Handful(Flaky):
+    """Four questions, each with many seeds."""
+
+    id = "handful"
+
+    def propose(self, rng: random.Random, level: int) -> Task:
+        about = rng.choice(["red", "green", "blue", "grey"])
+        words = {"words": ["red", "green", "blue", "grey", "pink", "black"]}
+        return self.task(
+            seed=rng.getrandbits(32), level=level, prompt=f"What is said of {about}?", world=words, key=f"{about} is it"
+        )
+
+
+class Never(Handful):
+    def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
+        return all_of([check("said", False)])
+
+
+def test_a_task_that_differs_from_an_earlier_one_in_its_seed_alone_is_a_duplicate() -> None:
+    made = list(synthesize(Handful, 1, 1, 10))
+    kept = [one.certified.task for one in made if one.certified is not None]
+    assert len(made) == 60
+    assert len({task.prompt for task in kept}) == len(kept) == 4
+    known: dict[str, str] = {}
+    for one in made:
+        stream = f"handful/2/1/1/{one.number}"
+        task = Handful().propose(random.Random(stream), 1)
+        if first := known.get(task.prompt):
+            assert one.reason == f"duplicate of {first}"
+        else:
+            known[task.prompt] = task.id
+            assert one.accepted
+
+
+def test_only_what_was_accepted_makes_a_duplicate() -> None:
+    reasons = {one.reason for one in synthesize(Never, 1, 1, 2)}
+    assert reasons == {"oracle_passes"}
+
+
+def test_a_fingerprint_tells_everything_but_the_seed_apart() -> None:
+    task = Handful().propose(random.Random(1), 1)
+    assert task.model_copy(update={"seed": task.seed + 1}).fingerprint == task.fingerprint
+    others = {"env": "x", "version": "3", "level": 2, "prompt": "?", "world": {"words": []}, "key": "x"}
+    changed = {task.model_copy(update={name: value}).fingerprint for name, value in others.items()}
+    assert len(changed | {task.fingerprint}) == len(others) + 1
+
+
+def test_a_certificate_tells_from_which_stream_its_task_comes() -> None:
+    made = attempt(Handful, 5, 2, 1)
+    assert made.certified is not None
+    assert made.certified.certificate.stream == "handful/2/5/1/2"
+    assert propose_from(Handful(), "handful/2/5/1/2", 1) == made.certified.task
+    assert certify(Handful, made.certified.task).stream is None

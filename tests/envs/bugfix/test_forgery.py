@@ -37,6 +37,12 @@ FORGERIES: Mapping[str, Mapping[str, str]] = {
         "exit": "\nprocess.exit(0);\n",
         "assert emptied": "\nconst a_ = require('assert'); for (const k of Object.keys(a_)) a_[k] = () => {};\n",
         "tests skipped": "\nglobal.it = () => {};\n",
+        "code of a text": (
+            "\nconst p_ = (() => {}).constructor('return process')();"
+            " const R_ = p_.mainModule.require('/usr/share/nodejs/mocha/lib/runnable.js'), o_ = R_.prototype.run;"
+            " R_.prototype.run = function (f) { if (/[0-9a-f]{16}$/.test(this.title)) return o_.call(this, f);"
+            " this.state = 'passed'; f(); };\n"
+        ),
         "outcomes rewritten": (
             "\nconst R_ = require('/usr/share/nodejs/mocha/lib/runnable.js');"
             " R_.prototype.run = function (f) { this.state = 'passed'; f(); };\n"
