@@ -29,6 +29,8 @@ PLACES["evening_restaurant"] = "restaurant"
 MEALS = ("afternoon_restaurant", "evening_restaurant")
 NEIGHBOURS, RANDOM, MUTANTS = 12, 2, 5
 _EVERY_TASK = re.compile(
+    r"No place may be closed on|Hand the plan in as|Each day is an object with|Write the date into|"
+    r"Every day has \d+ minutes|"
     r"All of a day's places must be|Every place must lie|Nothing may be repeated|"
     r"no city, no hotel, no attraction|Each day needs|every day but|every day also|For each day choose|"
     r"Restaurants and attractions must be open|it may begin|Please plan|Help me|I would like|We are \d+ people|"
@@ -88,7 +90,7 @@ class Judge:
         self.home = home[1] if home else ""
         self.ride = (re.search(r"is made by (bus|metro|taxi)", prompt) or ["", ""])[1]
         self.chooses = "You choose the times" in prompt
-        self.fields = re.search(r"all of them texts: ([a-z_, ]+)\.", prompt)[1].split(", ")  # type: ignore[index]
+        self.fields = re.search(r"(?:all of them texts|each field holds a text): ([a-z_, ]+)\.", prompt)[1].split(", ")  # type: ignore[index]
         self.wishes = [line[2:] for line in prompt.splitlines() if line.startswith("- ")]
         self._must_be_known()
 
@@ -196,7 +198,8 @@ class Judge:
 
     def _day_times(self, day: dict[str, str], here: dict[str, Info], index: int) -> tuple[int, int, int]:
         lunch, visit, dinner = self._begins(day)
-        meal = [int(length) for length in re.findall(r"takes (\d+) minutes", self.text)]
+        lengths = re.findall(r"takes (\d+) minutes|(\d+) minutes for (?:lunch|dinner)", self.text)
+        meal = [int(first or second) for first, second in lengths]
         spans = {
             "afternoon_restaurant": (lunch, lunch + meal[0]),
             "afternoon_attraction": (visit, visit + here["afternoon_attraction"]["visit_minutes"]),
@@ -217,11 +220,13 @@ class Judge:
     def _begins(self, day: dict[str, str]) -> tuple[int, int, int]:
         if not self.chooses:
             found = re.search(
-                r"Lunch begins at (\d\d:\d\d) .* attraction begins at (\d\d:\d\d) .* dinner begins at (\d\d:\d\d)",
+                r"Lunch begins at (\d\d:\d\d) .* attraction begins at (\d\d:\d\d) .* dinner begins at (\d\d:\d\d)|"
+                r"for lunch from (\d\d:\d\d) on, the attraction from (\d\d:\d\d) on .* for dinner from (\d\d:\d\d) on",
                 self.text,
             )
             assert found
-            return minutes(found[1]), minutes(found[2]), minutes(found[3])
+            lunch, visit, dinner = (minutes(clock) for clock in found.groups() if clock)
+            return lunch, visit, dinner
         told = [minutes(day[f"{field}_time"]) for field in PLACES if field != "hotel"]
         windows = re.findall(r"begins between (\d\d:\d\d) and (\d\d:\d\d)", self.text)
         assert len(windows) == 3
@@ -393,7 +398,7 @@ _WISHES: list[tuple[str, Kept]] = [
         lambda j, m, p, f: _weather(j, m[1], p, f),
     ),
     (
-        r"At least one of the trip's attractions is of the category '([^']*)'\.",
+        r"At least one (?:of the trip's attractions|attraction of the whole trip) is of the category '([^']*)'\.",
         lambda j, m, p, f: any(h["afternoon_attraction"]["category"] == m[1] for h in f),
     ),
 ]
