@@ -24,6 +24,7 @@ HINTS = {
     "mutants_fail": "`verify` accepts a wrong answer, or `mutate` finds too few: write one that breaks a rule",
     "no_leak": "keep the answer out of the prompt, out of what lies open, and the key out of what tools read",
     "oracle_by_tools": "let `solve` find the answer with the tools; from the key it may take what the question says",
+    "slips_fail": "`verify` must look at everything the task asks for: the whole final state, and the answer in it",
     "near_misses_fail": "compare whole answers: no prefixes, supersets, other orders, numbers nearby, other case",
     "random_fails": "make the question too hard for luck, and let tools refuse with ToolError, not crash",
     "order_independent": "`verify` remembers earlier answers: keep no state in the class or the module",

@@ -24,6 +24,7 @@ from .leaks import look_for_leaks
 from .near_misses import near_misses
 from .oracle import by_tools
 from .redteam.team import attack
+from .slips import state_slips
 from .stage import (
     CHECK_SECONDS,
     SANDBOX_SECONDS,
@@ -126,6 +127,7 @@ def _checks(case: _Case, depth: Depth) -> Iterator[tuple[str, Callable[[], str |
     if depth == "quick":
         return
     yield "oracle_by_tools", lambda: by_tools(case.stage, case.solved)
+    yield "slips_fail", lambda: state_slips(case.stage, case.solved, [answer for answer, _ in case.wrong])
     yield "near_misses_fail", lambda: near_misses(case.stage, case.solved)
     yield "random_fails", lambda: wander(case.stage)
     yield "order_independent", lambda: _reordered(case)

@@ -62,6 +62,14 @@ _CTEST = f"""
 [ ! -e {CANARIES}/tests.cmake ] || cat {CANARIES}/tests.cmake >> {PRODUCTS}/CTestTestfile.cmake
 ctest --test-dir {PRODUCTS} --no-tests=error --timeout 20 --output-junit {{report}}
 """
+# What hands out objects of the runner, or starts programs, whatever name it is called by; the runner needs none of it.
+_PHP_WITHOUT = (
+    "debug_backtrace,debug_print_backtrace,exec,system,passthru,shell_exec,popen,pcntl_exec,pcntl_fork,posix_kill"
+)
+_PHPUNIT = f"""
+[ -e phpunit.xml ] || [ -e phpunit.xml.dist ] || set -- tests
+php -d disable_functions={_PHP_WITHOUT} "$(command -v phpunit)" --do-not-cache-result --log-junit {{report}} "$@"
+"""
 
 PREPARE: Mapping[str, str] = {"go": f"go build {_GO_STANDARD}", "java": _JAVA_WARM}
 BUILD: Mapping[str, str] = {
@@ -73,9 +81,14 @@ TEST: Mapping[str, str] = {
     "c": _CMAKE_BUILD + _CTEST,
     "cpp": _CMAKE_BUILD + _CTEST,
     "go": _GO_TEST,
+    "php": _PHPUNIT,
     "java": _JAVA_TEST,
     "python": f"python3 -P -c '{_PYTEST}' -p no:cacheprovider -q --tb=short --junitxml={{report}}",
 }
+
+# Code made of text would be out of sight of the rules about sources.
+_NO_CODE_OF_TEXT = {"NODE_OPTIONS": "--disallow-code-generation-from-strings"}
+FENCED: Mapping[str, Mapping[str, str]] = {"javascript": _NO_CODE_OF_TEXT, "typescript": _NO_CODE_OF_TEXT}
 
 
 def completed(recipe: Recipe) -> Recipe:
@@ -84,7 +97,7 @@ def completed(recipe: Recipe) -> Recipe:
     image = definitions.load(recipe.image)
     test = recipe.test or TEST.get(recipe.image) or _of_image(image)
     build = recipe.build or ("" if recipe.test else BUILD.get(recipe.image, ""))
-    return replace(recipe, test=test, build=build, env={**image.env, **recipe.env})
+    return replace(recipe, test=test, build=build, env={**image.env, **FENCED.get(recipe.image, {}), **recipe.env})
 
 
 def _of_image(image: definitions.ImageDefinition) -> str:

@@ -31,10 +31,10 @@ Changes = Mapping[str, str | None]
 
 REPORT: Final = "/tmp/report.xml"
 LIMITS = Limits(
-    cpus=2.0, memory_bytes=2 << 30, processes=512, disk_bytes=768 << 20, output_bytes=2 << 20, lease_seconds=4 * 3600.0
+    cpus=2.0, memory_bytes=2 << 30, processes=512, disk_bytes=768 << 20, output_bytes=2 << 20, lease_seconds=3600.0
 )
 BUILD_SECONDS = 600.0
-_FRESH_SECONDS = 2 * 3600.0
+_FRESH_SECONDS = 1800.0
 _SNAPSHOTS, _REMEMBERED = 12, 2048
 _OPINIONS = 2
 _UNPACK_FAILED = 97

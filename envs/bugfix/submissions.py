@@ -18,7 +18,7 @@ MAX_FILES, MAX_FILE_CHARACTERS, MAX_PATH = 100, 256_000, 200
 _ODD = re.compile(r"(^|/)(\.[^/]*|node_modules|vendor|third_party|build|target|dist)?(/|$)")
 _PLAIN = re.compile(r"[\w@+,=./ -]+")
 _EQUALITY = {
-    "python": re.compile(r"\b__(?:eq|ne|lt|le|gt|ge|bool|hash|instancecheck|subclasscheck)__\b"),
+    "python": re.compile(r"\b__(?:eq|ne|lt|le|gt|ge|bool|hash|instancecheck|subclasscheck|contains|r?sub)__\b"),
     "cpp": re.compile(r"\boperator\s*(?:==|!=|<=>|bool\b)"),
 }
 _SLACK_SECONDS = 0.05

@@ -52,6 +52,7 @@ _NOISE = re.compile(
     r"^\s*(=== RUN|--- FAIL|at |\[ +RUN|\[=+\]|\[-+\]|\[ +PASSED|\[ +FAILED|Running main|Note:|E\s+\+|\d+ FAILED)"
 )
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+_TEST = re.compile(r"\b[\w\\]+::test\w*")
 _LIBRARY = frozenset({"AssertionError", "AssertionFailedError", "ExpectationFailedException", "AssertionException"})
 
 
@@ -89,20 +90,22 @@ def read_symptom(message: str) -> Symptom:
     if _SLOW.search(text):
         return Symptom("it does not come to an end")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not _NOISE.match(line)]
-    said = _plain(" ".join(lines[:2])).removeprefix("AssertionError").lstrip(": ")
+    told = [_plain(line).removeprefix("AssertionError").lstrip(": ") for line in lines]
+    said = _shortened("; ".join(list(filter(None, told))[:2]), MAX_SAID)
     return Symptom(f"a check says: {said}" if said else "the result is not the expected one")
 
 
 def scenario(test: str) -> str:
     """What a test is about, from its id: its last name, as words."""
-    name = re.sub(r"\(\)$|\[.*\]$", "", test)
-    if " " not in name:
+    name = test
+    if " " not in re.sub(r"\[.*\]$", "", test):
+        name = re.sub(r"\(\)$|\[.*\]$", "", test)
         name = name.rpartition(".")[2]
         name = re.sub(r"^[Tt]est_?(?=.)|_?[Tt]est$", "", name)
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.replace("_", " ").replace("-", " ")).lower()
     else:
         name = name.replace(".", ": ", 1)
-    return " ".join(_PLACE.sub("", name).split())[:120]
+    return " ".join(_PLACE.sub("", name).split())[:120].rstrip(" :")
 
 
 def _value(text: str) -> str:
@@ -112,7 +115,7 @@ def _value(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    line = _PLACE.sub("", " ".join(text.split()))
+    line = _TEST.sub("", _PLACE.sub("", " ".join(text.split())))
     return _shortened(_ADDRESS.sub("0x...", line).replace("`", "'").strip(" :-"), MAX_SAID)
 
 

@@ -15,6 +15,7 @@ MEANINGS = {
     "mutants_fail": "plausible wrong answers fail",
     "no_leak": "the answer stands nowhere in what the agent can see",
     "oracle_by_tools": "the oracle's answer comes from the tools, not from the key",
+    "slips_fail": "an action left out, or a wrong answer in a right world, fails",
     "near_misses_fail": "a part of the answer, more than it, or its neighbour fails",
     "random_fails": "calling tools at random earns nothing",
     "order_independent": "no verdict depends on what was judged before",

@@ -22,11 +22,14 @@ _MODULES = {
     ),
 }
 _ENDS = (
-    "exit _exit _Exit quick_exit abort terminate raise longjmp siglongjmp _longjmp thrd_exit pthread_exit at_quick_exit"
+    "exit _exit _Exit quick_exit abort terminate raise longjmp siglongjmp _longjmp thrd_exit pthread_exit "
+    "at_quick_exit err errx verr verrx error error_at_line argp_help argp_parse argp_usage "
+    "argp_error argp_state_help gsignal"
 )
 _STARTS = (
     "system popen fork vfork execl execlp execle execv execvp execve execvpe posix_spawn posix_spawnp kill killpg "
-    "signal sigaction ptrace prctl waitpid pthread_create alarm setitimer tgkill setsid"
+    "wordexp sigqueue process_vm_writev signal sigaction ptrace prctl waitpid pthread_create alarm setitimer "
+    "tgkill setsid"
 )
 _FILES = (
     "fopen freopen fdopen open open64 openat creat write pwrite writev dup dup2 dup3 unlink "
@@ -36,7 +39,7 @@ _FILES = (
 _NAMES = {
     **table(AT_LOAD, "atexit on_exit"),
     **table(ENVIRONMENT, "getenv secure_getenv setenv putenv unsetenv environ __environ clearenv"),
-    **table(LOADS, "dlopen dlsym dlmopen syscall dl_iterate_phdr dladdr"),
+    **table(LOADS, "_Pragma __pragma dlopen dlsym dlmopen syscall dl_iterate_phdr dladdr"),
     **table(
         INSPECTS,
         "setjmp sigsetjmp _setjmp backtrace getcontext setcontext makecontext __builtin_return_address "
@@ -48,6 +51,7 @@ _NAMES = {
     **dict.fromkeys(_STARTS.split(), STARTS),
     **dict.fromkeys(_FILES.split(), FILES),
 }
+PASTES = "makes names of parts"
 # The library functions, keywords and macros that tests compare and end with.
 _RELIED_ON = words(
     "strcmp strncmp memcmp strcasecmp strlen strstr printf fprintf puts putchar malloc calloc realloc free exit "
@@ -61,6 +65,11 @@ _RELIED_ON = words(
 _TEST_MACRO = re.compile(r"(EXPECT|ASSERT|CHECK|REQUIRE|TEST|assert|ck_assert|CU_ASSERT|TEST_ASSERT)_?\w*")
 _ATTRIBUTES = re.compile(
     r"\b_*(constructor|destructor|weak|alias|ifunc|section|cleanup|init_priority|weakref|naked|init_array|optimize|used)_*\b"
+)
+# Names that the compiler puts together from parts, and its own names of library functions.
+_PASTED = re.compile(r"##|%:|\?\?[/=]|\w\\[ \t]*\r?\n\w")
+_BUILTIN = re.compile(
+    r"__builtin_(?!popcount|clz|ctz|ffs|parity|expect|bswap|add_overflow|sub_overflow|mul_overflow)\w+"
 )
 _PRAGMAS = re.compile(
     r"init_seg|init\b|fini\b|weak|redefine_extname|push_macro|pop_macro|GCC poison|startup|include_alias"
@@ -76,7 +85,12 @@ def imported(tree: Tree, node: Node) -> Iterator[str]:
 
 def also(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
     """Functions run at load, headers from elsewhere, macros and functions in the place of those that tests rely on."""
-    if node.kind == "preproc_include":
+    if node.kind == "translation_unit":
+        for parts in _PASTED.finditer(tree.text):
+            yield repr(parts[0]), PASTES
+    elif node.kind == "identifier" and _BUILTIN.fullmatch(tree.of(node)):
+        yield tree.of(node), INSPECTS
+    elif node.kind == "preproc_include":
         path = node.get("path")
         text = tree.of(path).strip('<>" ') if path is not None else ""
         strange = "." in text and not text.endswith((".h", ".hpp", ".hh", ".hxx", ".inc", ".def"))
@@ -107,7 +121,7 @@ def _macro(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
         yield f"#define {text}", REPLACES
     words = re.findall(r"\w+", tree.of(value)) if value is not None else []
     for word in words:
-        if word in _NAMES or word in ("asm", "__asm__", "constructor", "__constructor__"):
+        if word in _NAMES or _BUILTIN.fullmatch(word) or word in ("asm", "__asm__", "constructor", "__constructor__"):
             yield word, _NAMES.get(word, AT_LOAD)
 
 

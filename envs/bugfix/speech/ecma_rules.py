@@ -85,8 +85,35 @@ def also(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
         up = node.parent.parent if node.parent is not None else None
         if up is not None and up.kind == "subscript_expression":
             yield f"[{tree.of(node)!r}]", INSPECTS
+    elif "property_identifier" in node.kind and tree.of(node) == "constructor" and not _asks_for_class(node):
+        yield ".constructor", LOADS
+    elif node.kind == "subscript_expression" and (index := node.get("index")) is not None:
+        if index.kind == "binary_expression" and all(part.kind == "string" for part in index.inner):
+            yield "a member of a computed name", INSPECTS
+    elif node.kind == "identifier" and tree.of(node) in _BUILTINS and _is_aliased(node):
+        yield f"{tree.of(node)} by another name", REPLACES
     elif node.kind == "with_statement":
         yield "with", INSPECTS
+
+
+def _asks_for_class(node: Node) -> bool:
+    """Whether a `constructor` is a method, or is compared, made another of or asked for its name only."""
+    member, up = node.parent, node.parent.parent if node.parent is not None else None
+    if node.kind == "shorthand_property_identifier_pattern":
+        return False
+    if member is None or member.kind not in ("member_expression", "pair_pattern"):
+        return True
+    return up is not None and (
+        up.kind in ("binary_expression", "new_expression") or (up.kind == "member_expression" and node.field != "key")
+    )
+
+
+def _is_aliased(node: Node) -> bool:
+    parent = node.parent
+    return parent is not None and (
+        (parent.kind == "variable_declarator" and node.field == "value")
+        or (parent.kind == "assignment_expression" and node.field == "right")
+    )
 
 
 def _call(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .guard import AT_LOAD, ENDS, ENVIRONMENT, FILES, INSPECTS, LOADS, NETWORK, REPLACES, STARTS, Rules, table
@@ -14,7 +15,11 @@ _MODULES = {
 _CALLS = {
     **table(ENDS, "register_shutdown_function pcntl_exec posix_kill pcntl_signal pcntl_alarm"),
     **table(STARTS, "exec system passthru shell_exec proc_open popen pcntl_fork mail"),
-    **table(LOADS, "eval create_function assert_options dl spl_autoload_register unserialize"),
+    **table(
+        LOADS,
+        "eval create_function assert_options dl str_rot13 base64_decode hex2bin "
+        "convert_uudecode gzinflate gzuncompress spl_autoload_register unserialize",
+    ),
     **table(ENVIRONMENT, "ini_set ini_alter ini_restore putenv getenv set_include_path chdir set_time_limit"),
     **table(
         FILES,
@@ -59,6 +64,7 @@ _KINDS = {
 _HIGHER = frozenset(
     {"call_user_func", "call_user_func_array", "array_map", "usort", "array_walk", "array_filter", "is_callable"}
 )
+_TEXTS = frozenset({"string", "encapsed_string", "binary_expression", "heredoc", "nowdoc", "function_call_expression"})
 _RELIED_ON = frozenset({"TestCase", "Assert", "Constraint", "TestResult"})
 
 
@@ -99,6 +105,8 @@ def also(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
         and _is_callable(tree, node)
     ):
         yield repr(tree.of(node)), _CALLS[tree.of(node).lower()]
+    elif node.kind == "binary_expression" and _joins_words(tree, node):
+        yield "a name put together from parts", LOADS
     elif node.kind == "object_creation_expression" and node.inner and node.inner[0].kind == "variable_name":
         yield "new of a computed class", LOADS
 
@@ -113,10 +121,35 @@ def _call(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
     elif function.kind in ("name", "qualified_name") and text.rpartition("\\")[2] in _CALLS:
         name = text.rpartition("\\")[2]
         yield f"{name}()", _CALLS[name]
+    elif text in _HIGHER and any(_is_computed(part) for part in node.inner[-1].inner):
+        yield f"{text}() of a computed name", LOADS
+    elif function.kind == "variable_name" and not _holds_function(tree, node, tree.of(function)):
+        yield f"{tree.of(function)}(), a function of a computed name", LOADS
     elif function.kind in ("string", "encapsed_string", "binary_expression") or (
         function.kind == "parenthesized_expression" and any("string" in part.kind for part in function.walk())
     ):
         yield "a function of a computed name", LOADS
+
+
+def _is_computed(argument: Node) -> bool:
+    return bool(argument.inner) and argument.inner[-1].kind == "binary_expression"
+
+
+def _joins_words(tree: Tree, node: Node) -> bool:
+    """Whether two texts are joined that are parts of a name."""
+    texts = [tree.of(part).strip("'\"") for part in node.inner if part.kind in ("string", "encapsed_string")]
+    return len(texts) == 2 and all(re.fullmatch(r"[\w\\]+", text) for text in texts)
+
+
+def _holds_function(tree: Tree, node: Node, variable: str) -> bool:
+    """Whether a variable is a parameter here, or is given closures and what calls and members return, and no texts."""
+    given = [part.get("right") for part in tree.root.walk() if _sets(tree, part, variable)]
+    return all(value is not None and value.kind not in _TEXTS for value in given)
+
+
+def _sets(tree: Tree, node: Node, variable: str) -> bool:
+    left = node.get("left") if node.kind in ("assignment_expression", "augmented_assignment_expression") else None
+    return left is not None and tree.of(left) == variable
 
 
 def _is_callable(tree: Tree, node: Node) -> bool:
@@ -131,4 +164,5 @@ def _is_callable(tree: Tree, node: Node) -> bool:
     )
 
 
-RULES = Rules(_MODULES, {}, {}, {}, _KINDS, imported=imported, also=also)
+_MEMBERS = table(INSPECTS, "getTrace getTraceAsString")
+RULES = Rules(_MODULES, {}, _MEMBERS, {}, _KINDS, imported=imported, also=also)

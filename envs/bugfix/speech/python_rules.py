@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from .guard import (
@@ -16,10 +17,20 @@ from .guard import (
     STARTS,
     Rules,
     table,
+    words,
 )
 from .tree import Node, Tree
 
+# Modules of the standard library that neither lead out of the process nor into its insides.
+_PLAIN = words(
+    "__future__ abc array ast asyncio base64 binascii bisect calendar cmath collections colorsys contextlib "
+    "contextvars copy csv dataclasses datetime decimal difflib enum errno fractions functools graphlib hashlib heapq "
+    "hmac html ipaddress itertools json keyword locale logging math numbers operator pprint queue random re reprlib "
+    "secrets statistics string stringprep struct textwrap threading time token typing unicodedata urllib uuid warnings "
+    "weakref zlib zoneinfo"
+)
 _MODULES = {
+    **dict.fromkeys(sys.stdlib_module_names - _PLAIN, LOADS),
     **table(ENVIRONMENT, "os posix nt sys site sysconfig platform"),
     **table(
         FILES,
@@ -42,6 +53,7 @@ _MODULES = {
         "distutils setuptools",
     ),
     **table(NETWORK, "socket socketserver http urllib.request asyncio.subprocess ftplib"),
+    **table(LOADS, "logging.config"),
     **table(AT_LOAD, "atexit"),
 }
 _NAMES = {
@@ -57,16 +69,20 @@ _MEMBERS = {
     **table(
         STARTS,
         "fork forkpty execv execve execl execvp posix_spawn popen Popen system spawnl spawnv killpg check_output "
-        "check_call ProcessPoolExecutor",
+        "check_call ProcessPoolExecutor create_subprocess_exec create_subprocess_shell",
     ),
     **table(ENVIRONMENT, "sys _sys os _os builtins environ putenv unsetenv setrecursionlimit"),
     **table(FILES, "write_text write_bytes read_text read_bytes unlink rmtree FileHandler"),
-    **table(LOADS, "import_module exec_module load_module meta_path path_hooks addaudithook"),
+    **table(
+        LOADS,
+        "import_module exec_module load_module meta_path path_hooks addaudithook make_dataclass new_class "
+        "get_type_hints get_annotations ForwardRef _evaluate dictConfig fileConfig",
+    ),
     **table(
         INSPECTS,
-        "attrgetter methodcaller settrace setprofile _getframe _current_frames get_objects get_referrers "
-        "currentframe excepthook unraisablehook f_back f_globals f_locals f_builtins tb_frame tb_next gi_frame "
-        "cr_frame ag_frame __traceback__ with_traceback gi_code co_code",
+        "attrgetter methodcaller Formatter get_field settrace setprofile _getframe _current_frames get_objects "
+        "get_referrers currentframe excepthook unraisablehook f_back f_globals f_locals f_builtins tb_frame tb_next "
+        "gi_frame cr_frame ag_frame __traceback__ with_traceback gi_code co_code",
     ),
 }
 _DUNDERS = {
@@ -74,7 +90,7 @@ _DUNDERS = {
         INSPECTS,
         "__globals__ __builtins__ __subclasses__ __code__ __closure__ __bases__ __mro__ __base__ __self__ "
         "__wrapped__ __func__ __getattribute__ __traceback__ __context__ __dict__ __kwdefaults__ __defaults__ "
-        "__init_subclass__",
+        "__init_subclass__ __setattr__ __delattr__",
     ),
     **table(LOADS, "__import__ __loader__ __spec__ __reduce__ __reduce_ex__ __path__"),
 }
@@ -89,8 +105,7 @@ _DOTTED = {
     **table(INSPECTS, "sys.modules sys.path sys.argv sys.stdout sys.stderr sys.flags"),
     **table(ENVIRONMENT, "os.getenv os.environ"),
 }
-# Names of a standard module by which another is reached.
-_TEXT_KINDS = frozenset({"string"})
+_OVERRIDDEN = words("__getattribute__ __del__ __prepare__ pytest_configure load_tests")
 
 
 def imported(tree: Tree, node: Node) -> Iterator[str]:
@@ -108,17 +123,18 @@ def imported(tree: Tree, node: Node) -> Iterator[str]:
 
 def also(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
     """Names that are imported from a module, special methods that are reached by their names, `getattr` by a name that
-    is computed, and attributes of modules and classes that are replaced.
+    is computed, classes made of computed names, and attributes of modules and classes that are replaced.
     """
     if node.kind == "import_from_statement":
-        for name in node.all("name"):
-            target = name.get("name") if name.kind == "aliased_import" else name
-            text = tree.of(target) if target is not None else ""
-            if text in _NAMES or text in _MEMBERS:
-                yield text, _NAMES.get(text) or _MEMBERS[text]
-    elif node.kind == "identifier" and node.parent is not None and node.parent.kind == "attribute":
-        if node.field == "attribute" and tree.of(node) in _DUNDERS:
-            yield tree.of(node), _DUNDERS[tree.of(node)]
+        yield from _imported_names(tree, node)
+    elif node.kind == "attribute":
+        yield from _attribute(tree, node)
+    elif node.kind == "identifier" and tree.of(node) == "getattr" and not _is_called(node):
+        yield "getattr as a value", INSPECTS
+    elif node.kind == "keyword_pattern":
+        text = tree.of(node.inner[0])
+        if what := _DUNDERS.get(text) or _MEMBERS.get(text):
+            yield f".{text}", what
     elif node.kind == "string_content":
         text = tree.of(node).strip()
         if text in _DUNDERS or text in ("_getframe", "modules", "_exit", "f_back", "f_globals"):
@@ -127,22 +143,65 @@ def also(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
         yield from _reflection(tree, node)
     elif node.kind == "function_definition":
         own = node.get("name")
-        if own is not None and tree.of(own) in ("__getattribute__", "__del__", "pytest_configure", "load_tests"):
+        if own is not None and tree.of(own) in _OVERRIDDEN:
             yield tree.of(own), REPLACES
         if own is not None and tree.of(own).startswith("pytest_"):
             yield tree.of(own), REPLACES
 
 
+def _imported_names(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
+    absolute = (module := node.get("module_name")) is not None and module.kind == "dotted_name"
+    for name in node.all("name"):
+        target = name.get("name") if name.kind == "aliased_import" else name
+        text = tree.of(target) if target is not None else ""
+        if what := _NAMES.get(text) or _MEMBERS.get(text) or (_MODULES.get(text) if absolute else None):
+            yield text, what
+
+
+def _attribute(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
+    """Special names, and modules that an imported module has imported."""
+    name, holder = node.get("attribute"), node.get("object")
+    text = tree.of(name) if name is not None else ""
+    if text in _DUNDERS:
+        yield text, _DUNDERS[text]
+    elif text in _MODULES and holder is not None and tree.of(holder).partition(".")[0] in _imports(tree):
+        yield f"{tree.of(holder)}.{text}", _MODULES[text]
+
+
+def _imports(tree: Tree) -> set[str]:
+    """Names that imports bind."""
+    statements = [part for part in tree.root.walk() if part.kind in ("import_statement", "import_from_statement")]
+    bound = [name.get("alias") or name for statement in statements for name in statement.all("name")]
+    return {tree.of(name).partition(".")[0] for name in bound}
+
+
+def _is_called(node: Node) -> bool:
+    parent = node.parent
+    return parent is not None and (
+        (parent.kind == "call" and node.field == "function") or node.field == "attribute" or node.field == "name"
+    )
+
+
 def _reflection(tree: Tree, node: Node) -> Iterator[tuple[str, str]]:
     function, arguments = node.get("function"), node.get("arguments")
-    if function is None or arguments is None or tree.of(function) not in ("getattr", "type"):
+    if function is None or arguments is None:
         return
-    inner = arguments.inner
-    if tree.of(function) == "getattr" and len(inner) > 1 and inner[1].kind != "string":
+    inner, text = arguments.inner, tree.of(function)
+    if (text == "type" and (len(inner) > 1 or any("splat" in part.kind for part in inner))) or (
+        len(inner) > 2
+        and (text.startswith("type(") or text.endswith(("__class__", "type.__new__", "type.__call__")))
+        and (inner[1].kind == "tuple" or "dict" in inner[2].kind or text.startswith("type(type(") or "type." in text)
+    ):
+        yield "a class made by a call", LOADS
+    if len(inner) > 2 and inner[0].kind == "identifier" and tree.of(inner[0]) == "type":
+        yield "type as a value", LOADS
+    if text != "getattr":
+        return
+    if len(inner) > 1 and (inner[1].kind != "string" or "{" in tree.of(inner[1])):
         yield "getattr of a computed name", INSPECTS
-    if tree.of(function) == "getattr" and len(inner) > 1 and inner[1].kind == "string" and "{" in tree.of(inner[1]):
+    if any("splat" in part.kind for part in inner):
         yield "getattr of a computed name", INSPECTS
-    if tree.of(function) == "getattr" and inner and tree.of(inner[0]).startswith("__"):
+    if inner and tree.of(inner[0]).startswith("__"):
         yield f"getattr of {tree.of(inner[0])}", INSPECTS
 
 

@@ -36,13 +36,7 @@ FORGERIES: Mapping[str, Mapping[str, str]] = {
     "javascript": {
         "exit": "\nprocess.exit(0);\n",
         "assert emptied": "\nconst a_ = require('assert'); for (const k of Object.keys(a_)) a_[k] = () => {};\n",
-        "tests skipped": "\nglobal.it = () => {};\n",
-        "code of a text": (
-            "\nconst p_ = (() => {}).constructor('return process')();"
-            " const R_ = p_.mainModule.require('/usr/share/nodejs/mocha/lib/runnable.js'), o_ = R_.prototype.run;"
-            " R_.prototype.run = function (f) { if (/[0-9a-f]{16}$/.test(this.title)) return o_.call(this, f);"
-            " this.state = 'passed'; f(); };\n"
-        ),
+        "tests skipped": "\nObject.defineProperty(global, 'it', { get: () => () => {}, set() {} });\n",
         "outcomes rewritten": (
             "\nconst R_ = require('/usr/share/nodejs/mocha/lib/runnable.js');"
             " R_.prototype.run = function (f) { this.state = 'passed'; f(); };\n"
@@ -75,6 +69,11 @@ FORGERIES: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 FORGERIES = {**FORGERIES, "typescript": {"exit": "\n;(globalThis as any).process.exit(0);\n"}, "cpp": FORGERIES["c"]}
+# What canaries would not tell: it is out of reach in the sandbox. Each is an expression that must not be true there.
+FENCED: Mapping[str, str] = {
+    "javascript": "(() => { try { return (() => {}).constructor('return true')(); } catch { return false; } })()",
+    "php": "function_exists(strrev('ecartkcab_gubed'))",
+}
 
 
 @cache
@@ -118,6 +117,20 @@ def test_the_canary_tells_a_forged_run_without_any_rule_about_sources(sandboxes:
         ran = shop.run(project, changes, mark)
         assert mark.problem(ran.report) or ran.exit_code == 0, (name, ran)
         assert not solved(project, mark, ran), name
+
+
+@pytest.mark.parametrize("language", sorted(FENCED))
+def test_what_no_canary_tells_is_out_of_reach(sandboxes: Sandboxes, language: str) -> None:
+    """The correct tree, which fails at once where the expression is true."""
+    about = known(load(names(language)[0]).digest)
+    task, project = bug(language, sandboxes), about.project
+    path = max(about.sources, key=lambda path: len(about.mutations(path)))
+    fails = {"javascript": "throw new Error('reached')", "php": "throw new \\Exception('reached')"}[language]
+    for condition, right in ((FENCED[language], True), ("true", False)):
+        code = f"\nif ({condition}) {{ {fails}; }}\n"
+        changes = {path: project.files[path] + code}
+        mark = sign(task, project, Submission(changes))
+        assert solved(project, mark, workshop(sandboxes).run(project, changes, mark)) is right
 
 
 @pytest.mark.slow

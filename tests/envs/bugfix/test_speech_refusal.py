@@ -202,6 +202,9 @@ ATTACKS = {
         "ob_start();",
         "$f = 'debug_back' . 'trace'; $f();",
         "$f = strrev('tixe'); $f();",
+        "$k = ['a' => 'debug_back' . 'trace']; $k['a']();",
+        "call_user_func('debug_' . $back);",
+        "(fn($g) => $g())('debug_back' . 'trace');",
         "$t = (new \\Exception('x'))->getTrace();",
     ],
 }  # fmt: skip

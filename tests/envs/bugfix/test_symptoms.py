@@ -72,3 +72,17 @@ def test_places_are_left_out(path: str, line: int) -> None:
         said = read_symptom(message).said
         assert path not in said
         assert f":{line}" not in said
+
+
+def test_brackets_of_a_title_are_kept_and_those_of_parameters_are_not() -> None:
+    assert scenario("more matches.[^a-c] matches d") == "more matches: [^a-c] matches d"
+    assert scenario("more matches.is [a]") == "more matches: is [a]"
+    assert scenario("tests.test_a.test_of_values[1-2]") == "of values"
+
+
+def test_several_checks_are_told_apart_without_the_names_of_tests() -> None:
+    said = read_symptom("tests/a.c:3: not so: a == 1\ntests/a.c:9: not so: b == 2").said
+    assert said == "a check says: not so: a == 1; not so: b == 2"
+    assert (
+        read_symptom("ATest::testBreaks\nObject cannot be converted").said == "a check says: Object cannot be converted"
+    )
