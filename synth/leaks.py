@@ -37,6 +37,8 @@ def look_for_leaks(stage: Stage, solution: Solution, wrong: Sequence[Answer], de
         for text in env.readable(stage.task):
             _must_not_tell("what lies open to the agent", text, secrets, others)
         seen += ["what lies open", *_canaries(stage, solution)]
+    if not secrets:
+        return "nothing to look for: no text gives the answer away, or it is too short to stand out (see `secrets`)"
     return f"{len(secrets)} secrets: not in {', '.join(seen)}"
 
 

@@ -9,7 +9,7 @@ from ..stage import MakeEnvironment
 from ..survey import survey
 from ..synthesize import attempt
 from ..types import Depth
-from . import doors, subtle, workshop
+from . import doors, shelves, subtle, workshop
 
 PROPOSES = "proposes"
 """Where no task came of it at all, which `attempt` says and not a certificate."""
@@ -105,6 +105,9 @@ DEFECTS: tuple[Defect, ...] = (
     _defect("a part of the right items passes", subtle.SubsetPasses, "near_misses_fail"),
     _defect("the order that is asked for is ignored", subtle.OrderIgnored, "near_misses_fail"),
     _defect("a number nearby passes", subtle.LooseNumber, "near_misses_fail"),
+    _defect("any number passes beside a right state", shelves.AnyNumber, "slips_fail"),
+    _defect("only a part of the state is judged", shelves.FirstBooksOnly, "slips_fail", tasks=4),
+    _defect("the state is not judged", shelves.StateIgnored, "slips_fail"),
     _defect("oracle tells the key", subtle.OracleTellsTheKey, "oracle_by_tools"),
     _defect("a tool remembers other tasks", subtle.CachesForAll, "oracle_passes", "history_independent", tasks=4),
     _defect("note of the agent is believed", subtle.NoteTrusted, "red_team"),
@@ -128,4 +131,4 @@ DEFECTS: tuple[Defect, ...] = (
     _defect("verdict tells the time", workshop.NeedsThisMachine, "same_twice"),
 )
 
-SOUND: tuple[type[Environment], ...] = (doors.Doors, subtle.Rows, subtle.Counted, workshop.Workshop)
+SOUND: tuple[type[Environment], ...] = (doors.Doors, subtle.Rows, subtle.Counted, shelves.Shelves, workshop.Workshop)

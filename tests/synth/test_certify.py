@@ -29,6 +29,7 @@ QUICK = ["reproducible", "oracle_passes", "noop_fails", "same_twice", "mutants_f
 FULL = [
     *QUICK,
     "oracle_by_tools",
+    "slips_fail",
     "near_misses_fail",
     "random_fails",
     "order_independent",
