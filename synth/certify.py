@@ -214,11 +214,14 @@ def _mutants(case: _Case) -> str:
     for mutant in _wrong_answers(case):
         verdict = case.stage.judge(mutant)
         text = canonical(mutant)
-        found.append(f"{text[:60]}: {must_fail(verdict, f'the wrong answer {text[:200]}')[:100]}")
+        found.append(f"{text[:60]} fails by {must_fail(verdict, f'the wrong answer {text[:200]}')[:100]}")
         case.wrong.append((mutant, verdict))
         if len(found) == case.mutants:
             return "; ".join(found)
-    raise AssertionError(f"only {len(found)} of {case.mutants} different wrong answers could be made")
+    raise AssertionError(
+        f"only {len(found)} of {case.mutants} different wrong answers could be made of "
+        f"{canonical(case.solved.answer)[:80]}: if the state is what counts, let the tool that submits return it, and write `mutate`"
+    )
 
 
 def _wrong_answers(case: _Case) -> Iterator[Answer]:
