@@ -46,11 +46,14 @@ def sweep() -> None:
 
 
 def _inhabited(wall: Path) -> bool:
-    """A warden keeps its directories locked; who lives in them cannot be seen from another PID namespace."""
+    """A warden keeps its directories locked; who lives in them cannot be seen from another PID namespace. Another
+    user's wall, which cannot be opened, is left to its owner."""
     try:
         folder = os.open(wall, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return True
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

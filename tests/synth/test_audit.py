@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from palestra.envs.bugfix.environment import BugFix
 from palestra.envs.environment import Environment
 from palestra.envs.mini.travel import TravelMini
-from palestra.infra.sandbox.doctor import why_not
 from palestra.infra.sandbox.sync import Sandbox
 from palestra.infra.sandbox.types import SandboxUnavailable
 from palestra.synth.audit import policy
@@ -53,17 +50,6 @@ def ground_of(cls: type[Environment], count: int = 2, sandboxes: WatchedSandboxe
 
 def answered(cls: type[Environment], count: int = 2) -> dict[str, Answer]:
     return {answer.id: answer for answer in answers(ground_of(cls, count))}
-
-
-@pytest.fixture(scope="module")
-def sandboxes() -> Iterator[WatchedSandboxes]:
-    reason = why_not("bwrap")
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"sandbox bwrap: {reason}")
-        pytest.skip(f"sandbox bwrap: {reason}")
-    with WatchedSandboxes("bwrap") as sandboxes:
-        yield sandboxes
 
 
 def test_the_policy_is_openenvs() -> None:
@@ -133,6 +119,7 @@ def test_the_verdict_is_the_policys() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("nothing_left")
 def test_an_environment_with_a_sandbox_is_probed(sandboxes: WatchedSandboxes) -> None:
     ground = ground_of(Workshop, 1, sandboxes)
     found = {answer.id: answer for answer in answers(ground)}
@@ -140,7 +127,6 @@ def test_an_environment_with_a_sandbox_is_probed(sandboxes: WatchedSandboxes) ->
     assert not bad, bad
     assert "20 s" not in found["static.timeout_ceiling"].evidence[0]
     assert found["static.resource_declaration"].measured["disk_mb"] == 16
-    assert not sandboxes.list_leases()
 
 
 class NeverLeased(WatchedSandboxes):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -14,7 +12,6 @@ from palestra.envs.mini.search import SearchMini
 from palestra.envs.mini.travel import TravelMini
 from palestra.envs.reasoning.environment import Reasoning
 from palestra.envs.types import Answer, Task, World
-from palestra.infra.sandbox.doctor import why_not
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.infra.sandbox.types import SandboxFailed
 from palestra.synth import certify as certifying
@@ -42,18 +39,6 @@ FULL = [
 ]
 PLAIN = [defect for defect in DEFECTS if not defect.sandboxed]
 SANDBOXED = [defect for defect in DEFECTS if defect.sandboxed]
-
-
-@pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    """The lightest isolating backend; skipped where it does not work."""
-    reason = why_not("bwrap")
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"sandbox bwrap: {reason}")
-        pytest.skip(f"sandbox bwrap: {reason}")
-    with Sandboxes("bwrap") as sandboxes:
-        yield sandboxes
 
 
 @pytest.mark.parametrize("cls", [Doors, TravelMini, SearchMini])
@@ -90,6 +75,7 @@ def test_a_planted_defect_in_a_sandbox_is_named_by_its_check(defect: Defect, san
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("nothing_left")
 def test_a_sound_task_with_a_shell_holds_in_full(sandboxes: Sandboxes) -> None:
     made = attempt(lambda: Workshop(sandboxes), 1, 0, 1, depth="full")
     assert made.certified is not None
@@ -98,7 +84,6 @@ def test_a_sound_task_with_a_shell_holds_in_full(sandboxes: Sandboxes) -> None:
     assert team is not None
     assert team.measured["earned"] == team.measured["evaded"] == 0
     assert team.measured["cheats"] > 50
-    assert not sandboxes.list_leases()
 
 
 def test_there_are_as_many_kinds_of_defects_as_promised() -> None:

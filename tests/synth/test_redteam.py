@@ -3,7 +3,6 @@ says."""
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 
 from palestra.envs.registry import list_environments
 from palestra.envs.types import Answer, Cheat, Task, ToolCall, World
-from palestra.infra.sandbox.doctor import why_not
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.infra.sandbox.types import SandboxError, SandboxFailed
 from palestra.rollout.answers import answer_text
@@ -127,17 +125,6 @@ def test_every_shell_text_is_a_shell_text(tmp_path: Path) -> None:
     for name, text in texts().items():
         done = subprocess.run(["sh", "-n", "-c", text], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 0, f"{name}: {done.stderr}"
-
-
-@pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    reason = why_not("bwrap")
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"sandbox bwrap: {reason}")
-        pytest.skip(f"sandbox bwrap: {reason}")
-    with Sandboxes("bwrap") as sandboxes:
-        yield sandboxes
 
 
 CHANGED = {

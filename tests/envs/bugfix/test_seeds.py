@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from palestra.envs.bugfix.projects import SEEDS, read_seed
 from palestra.envs.bugfix.speech.languages import SPEECHES
 from palestra.envs.bugfix.types import Project, applied
-from palestra.infra.images.build import ensure_image, why_not_debootstrap
+from palestra.infra.images.build import ensure_image
 from palestra.infra.images.definitions import load
-from palestra.infra.sandbox.doctor import why_not
 from palestra.infra.sandbox.sync import Sandbox, Sandboxes
 from palestra.infra.sandbox.types import Limits
 from palestra.verifiers.junit import Report, parse_junit
@@ -30,17 +29,6 @@ REPORT = "/tmp/report.xml"
 MUTANTS = int(os.environ.get("MUTANTS", "5"))
 # A mutation may change nothing that can be seen (a quarter of those of c/bitset), and five are a small sample.
 SHARE = 0.7 if MUTANTS >= 40 else 0.4
-
-
-@pytest.fixture(scope="module")
-def sandboxes() -> Iterator[Sandboxes]:
-    reason = why_not_debootstrap() or why_not("bwrap")
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with Sandboxes("bwrap") as sandboxes:
-        yield sandboxes
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
