@@ -31,36 +31,75 @@ _GO_STANDARD = (
     "reflect regexp sort strconv strings sync testing text/template time unicode"
 )
 _CONSOLE = f"java {_JAVA_FLAGS} -XX:SharedArchiveFile={_WARM}/junit.jsa -cp {_LAUNCHER} {_JUNIT_MAIN}"
+_JAVAC = "javac -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC -proc:none"
 _JAVA_TEST = f"""
 out={PRODUCTS}; mkdir -p $out
 find . -name '*.java' -printf '"%p"\\n' | sort > $out/sources
 rm -rf $out/classes $out/reports
-javac -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC -nowarn -proc:none -g:source,lines,vars -encoding UTF-8 \\
-  -d $out/classes -cp "{_LAUNCHER}:{_JUNIT4}:lib/*" @$out/sources || exit 3
+{_JAVAC} -J-XX:SharedArchiveFile={_WARM}/javac.jsa -nowarn -g:source,lines,vars -encoding UTF-8 -d $out/classes \\
+  -cp "{_LAUNCHER}:{_JUNIT4}:lib/*" @$out/sources || exit 3
 {_CONSOLE} -cp "$out/classes:src/main/resources:src/test/resources$(printf ':%s' lib/*.jar)" \\
   --scan-classpath $out/classes --details none --disable-banner --reports-dir $out/reports
 ended=$?
 {{ echo '<testsuites>'; grep -hv '^<?xml' $out/reports/*.xml; echo '</testsuites>'; }} > {{report}}
 exit $ended
 """
-# The launcher's classes, loaded once: a virtual machine that finds the archive starts with them.
+# The classes of compiler and launcher, loaded once: a virtual machine that finds the archive starts with them.
 _JAVA_WARM = f"""
 mkdir -p {_WARM} && cd {_WARM}
-echo 'class ATest {{ @org.junit.jupiter.api.Test void a() {{ }} }}' > ATest.java
-javac -proc:none -cp {_LAUNCHER} -d classes ATest.java
+cat > ATest.java <<'END'
+import java.util.*;
+import java.util.stream.*;
+import static org.junit.jupiter.api.Assertions.*;
+
+class ATest {{
+    enum Kind {{ ONE, TWO }}
+    record Pair<T extends Comparable<T>>(T left, Kind kind) {{ }}
+
+    @org.junit.jupiter.api.Test
+    void a() {{
+        Map<Kind, List<Pair<String>>> found = Stream.of(new Pair<>("x", Kind.ONE), new Pair<>("y", Kind.TWO))
+            .filter(pair -> pair.left() != null)
+            .collect(Collectors.groupingBy(Pair::kind, TreeMap::new, Collectors.toList()));
+        for (Kind kind : Kind.values()) {{
+            switch (kind) {{ case ONE -> assertEquals(1, found.get(kind).size()); default -> assertTrue(true); }}
+        }}
+        assertThrows(IllegalStateException.class, () -> {{ throw new IllegalStateException("no " + found); }});
+    }}
+}}
+END
+{_JAVAC} -J-XX:ArchiveClassesAtExit={_WARM}/javac.jsa -cp {_LAUNCHER} -d classes ATest.java
 java {_JAVA_FLAGS} -XX:ArchiveClassesAtExit={_WARM}/junit.jsa -cp {_LAUNCHER} {_JUNIT_MAIN} -cp classes \\
   --scan-classpath classes --details none --disable-banner --reports-dir reports
 """
 _CMAKE_BUILD = f"""
 if [ ! -e {PRODUCTS}/CMakeCache.txt ]; then
   [ ! -e {CANARIES}/canary.cmake ] || set -- -DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={CANARIES}/canary.cmake
-  cmake -S . -B {PRODUCTS} "$@" || exit 3
+  cmake -G Ninja -S . -B {PRODUCTS} "$@" || exit 3
 fi
 cmake --build {PRODUCTS} || exit 3
 """
 _CTEST = f"""
 [ ! -e {CANARIES}/tests.cmake ] || cat {CANARIES}/tests.cmake >> {PRODUCTS}/CTestTestfile.cmake
 ctest --test-dir {PRODUCTS} --no-tests=error --timeout 20 --output-junit {{report}}
+"""
+# The whole tree is transpiled by one process; what is made later, or does not parse, when it is asked for.
+_TYPESCRIPT = f"""
+out={PRODUCTS}/js; rm -rf $out; mkdir -p $out
+cat > {PRODUCTS}/hook.cjs <<'END'
+const fs = require('fs'), path = require('path'), {{ execFileSync }} = require('child_process');
+const options = process.env.TRANSPILE.split(' ');
+require.extensions['.ts'] = (module, file) => {{
+  const made = path.join('{PRODUCTS}/js', path.relative('.', file)).replace(/ts$/, 'js');
+  const text = fs.existsSync(made) ? fs.readFileSync(made) : execFileSync('esbuild', [...options, file]);
+  module._compile(String(text), file);
+}};
+END
+export TRANSPILE='--format=cjs --platform=node --target=node18 --sourcemap=inline --log-level=error'
+find . -name node_modules -prune -o -name '*.ts' ! -name '*.d.ts' -print0 \\
+  | xargs -0 esbuild $TRANSPILE --outbase=. --outdir=$out
+mocha --enable-source-maps --recursive --require {PRODUCTS}/hook.cjs --extension ts \\
+  --reporter xunit --reporter-option output={{report}}
 """
 # What hands out objects of the runner, or starts programs, whatever name it is called by; the runner needs none of it.
 _PHP_WITHOUT = (
@@ -83,6 +122,7 @@ TEST: Mapping[str, str] = {
     "go": _GO_TEST,
     "php": _PHPUNIT,
     "java": _JAVA_TEST,
+    "typescript": _TYPESCRIPT,
     "python": f"python3 -P -c '{_PYTEST}' -p no:cacheprovider -q --tb=short --junitxml={{report}}",
 }
 
