@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 from datasketch import MinHash, MinHashLSH
 
+from palestra.envs.bugfix.environment import BugFix
+from palestra.envs.bugfix.proposing import propose
+from palestra.envs.bugfix.running import Ran, Workshop
+from palestra.envs.bugfix.types import Project
 from palestra.envs.environment import Environment
 from palestra.envs.errors import ProposeFailed
 from palestra.envs.types import Task, canonical
+from palestra.verifiers.junit import Report, TestCase
 
 THRESHOLD, SHINGLE, PERMUTATIONS = 0.8, 5, 128
 
@@ -35,6 +40,29 @@ def propose_many(make: Callable[[], Environment], count: int, seed: int, tick: C
             pass
         number += 1
     return tasks
+
+
+class _Untested:
+    """Says of every tree that its first hidden test fails: what is drawn is seen, and no test is run."""
+
+    def run(self, project: Project, changes: Mapping[str, str | None]) -> Ran:
+        """See `Workshop.run`."""
+        first, *others = [*project.suite.hidden, *project.suite.visible]
+        cases = (TestCase(first, "", "failed"), *(TestCase(name, "", "passed") for name in others))
+        return Ran(Report(cases), 1, "exited", "")
+
+
+def count_same_bugs(count: int, seed: int, tick: Callable[[int], object]) -> dict[str, Any]:
+    """How many of `count` bugs over all languages and levels break a project just as an earlier one did, as they are
+    drawn, before tests decide which are kept."""
+    seen: set[str] = set()
+    shop = cast(Workshop, _Untested())
+    for number in range(count):
+        level = BugFix.levels[number % len(BugFix.levels)]
+        drawn = propose(random.Random(f"duplicates/{seed}/{number}"), shop, BugFix.languages, level)
+        seen.add(canonical(drawn["world"]))
+        tick(number + 1)
+    return {"bugs": count, "same_bug": count - len(seen)}
 
 
 def count_duplicates(tasks: Iterable[Task]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from _common import RESULTS, ROOT, Row, about, markdown, put, report, shown, table
-from _duplicates import count_duplicates, propose_many
+from _duplicates import count_duplicates, count_same_bugs, propose_many
 from _search_million import measure as search_million
 from _synth_rates import jobs, run, summary
 from _travel_checker import compare
@@ -113,7 +113,7 @@ def alike(bench: Bench) -> None:
 
 
 def duplicates(bench: Bench) -> None:
-    """Environments whose tasks need no run to be proposed."""
+    """Environments whose tasks need no run to be proposed; of bug fixing what is drawn before the runs."""
     for env in ("travel", "search", "files", "interpreter"):
         cls = environment_class(env)
         tick = bench.bar(f"duplicates: {env}", bench.scale.duplicates)
@@ -123,6 +123,9 @@ def duplicates(bench: Bench) -> None:
         bench.figures[f"duplicates {env}"] = found
         told = f"{found['same_task']} the same, {found['near_prompt']} with a near copy of the prompt"
         bench.rows.append(Row(f"duplicates among {found['tasks']:,} {env} tasks", told))
+    bugs = count_same_bugs(bench.scale.duplicates, 6, bench.bar("duplicates: bugfix", bench.scale.duplicates))
+    bench.figures["duplicates bugfix"] = bugs
+    bench.rows.append(Row(f"duplicates among {bugs['bugs']:,} bugs, as drawn", f"{bugs['same_bug']} the same"))
 
 
 def _verdict(rate: float, floor: float, goal: float) -> str:
