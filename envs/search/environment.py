@@ -20,6 +20,7 @@ from .forms import answers as answers_of
 from .library import Library, library
 from .questions import PLANS, DeadEnd, Plan, draw
 from .reading import CannotRead, Reader
+from .second_opinion import judge_config, second_opinion
 from .shallow import caught_by
 from .values import LONGEST, same_answer
 from .wording import Wording
@@ -131,6 +132,9 @@ class Search(Environment):
     def verify(self, task: Task, answer: Answer, world: World) -> Verdict:
         key = task.key
         right = same_answer(answer, key["answers"], key["type"], key["unit"])
+        opinion = None if right else second_opinion(task, answer, judge_config())
+        if opinion is not None:
+            return opinion
         detail = "matches" if right else f"{str(answer)[:80]!r} is not the {key['type']} asked for"
         return all_of([check("answer", right, detail)])
 
