@@ -220,7 +220,8 @@ def _mutants(case: _Case) -> str:
             return "; ".join(found)
     raise AssertionError(
         f"only {len(found)} of {case.mutants} different wrong answers could be made of "
-        f"{canonical(case.solved.answer)[:80]}: if the state is what counts, let the tool that submits return it, and write `mutate`"
+        f"{canonical(case.solved.answer)[:80]}: if the state is what counts, let the tool that submits return it, and "
+        "write `mutate`"
     )
 
 
