@@ -175,6 +175,10 @@ def watched() -> Iterator[None]:
         silent = None
         while isinstance(error, OSError) and (silent := check_alive(silent)) is not None:
             time.sleep(1.0)
+        if isinstance(error, OSError) and error.errno is None:  # Ray's own; the head may outlive the node for a moment
+            raise ClusterUnavailable(
+                f"the Ray node of this process is gone ({error}): what was finished is kept; {_REPEAT}"
+            ) from error
         raise
 
 

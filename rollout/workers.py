@@ -14,12 +14,12 @@ and a successor gets its weights when it is built.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -272,7 +272,8 @@ class RolloutPool:
     def _stop(self) -> None:
         for slot in self._slots:
             if slot.work and ray.is_initialized():
-                slot.actor.stop.remote(self._run)
+                with contextlib.suppress(OSError):  # the node is gone, and what made it known is being raised
+                    slot.actor.stop.remote(self._run)
             slot.work, slot.playing = {}, None
 
     def status(self) -> PoolStatus:
@@ -290,9 +291,10 @@ class RolloutPool:
         """Stop the workers, after they gave back what they hold."""
         actors, self._slots = [slot.actor for slot in self._slots], []
         if actors and ray.is_initialized() and self._silent is None:
-            ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=CLOSE_SECONDS)
-            for actor in actors:
-                ray.kill(actor)
+            with contextlib.suppress(OSError):  # the node is gone, and its workers with it
+                ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=CLOSE_SECONDS)
+                for actor in actors:
+                    ray.kill(actor)
 
     def _spawn(self) -> _Slot:
         actor = self._actor.remote(self._make_policy, self.config, *self._weights)
@@ -408,7 +410,7 @@ class RolloutPool:
                 raise
 
 
-@contextmanager
+@contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """Nothing that is unpickled is garbage yet; looking for some meanwhile, in all of the reader's memory, would cost
     more than the unpickling."""

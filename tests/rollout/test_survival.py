@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import signal
@@ -25,7 +26,15 @@ from palestra.envs.mini.search import SearchMini
 from palestra.infra import store as db
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.rollout.backlog import Item
-from palestra.rollout.cluster import ClusterTooSmall, ClusterUnavailable, check_places, connect, places, share_of_cpus
+from palestra.rollout.cluster import (
+    ClusterTooSmall,
+    ClusterUnavailable,
+    check_places,
+    connect,
+    places,
+    share_of_cpus,
+    watched,
+)
 from palestra.rollout.codec import DeepseekCodec
 from palestra.rollout.scripts import noop_policy
 from palestra.rollout.status import PoolStatus
@@ -201,6 +210,17 @@ def test_a_job_through_ray_client_survives_a_worker_and_says_that_the_head_is_go
         with pytest.raises(ClusterUnavailable, match=r"connection to the Ray cluster is lost.*repeat the same command"):
             list(endless)
         pool.close()
+
+
+def test_a_node_that_is_gone_before_its_head_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palestra.rollout.cluster.check_alive", lambda since: None)  # the head still answers
+    with (
+        pytest.raises(ClusterUnavailable, match=r"node of this process is gone \(Broken pipe\).*repeat the same"),
+        watched(),
+    ):
+        raise OSError("Broken pipe")  # as Ray raises it, with a text and no number
+    with pytest.raises(OSError, match="No space"), watched():
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.slow
