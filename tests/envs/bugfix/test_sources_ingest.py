@@ -6,21 +6,27 @@ import hashlib
 import json
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from palestra.envs.bugfix import projects
-from palestra.envs.bugfix.running import LIMITS, workshop
-from palestra.envs.bugfix.sources.assemble import assemble
+from palestra.envs.bugfix.canaries import Canary
+from palestra.envs.bugfix.recording import record
+from palestra.envs.bugfix.running import LIMITS, Changes, Ran, workshop
+from palestra.envs.bugfix.sources.assemble import assemble, with_hidden
 from palestra.envs.bugfix.sources.catalogue import Entry, plain
 from palestra.envs.bugfix.sources.changes import find_changes
 from palestra.envs.bugfix.sources.ingest import ingest
 from palestra.envs.bugfix.sources.patching import patched, undone
 from palestra.envs.bugfix.sources.types import HostileArchive, NotIngested, Patch, SourceError, Spec, parse_spec
+from palestra.envs.bugfix.types import Project
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.services.cli.main import run
+from palestra.verifiers.junit import Outcome, Report, TestCase
 
 PAD = '''"""Pad texts."""
 
@@ -89,6 +95,61 @@ def test_a_folder_becomes_a_project_and_what_cannot_be_trusted_is_set_aside(
     again = workshop(sandboxes).run(project, {"pad.py": PAD.replace("2 *", "3 *")})
     assert set(project.suite.visible) <= again.passed
     assert not set(project.suite.hidden) & again.passed
+
+
+class UnsteadyShop:
+    """Tests that pass everywhere, but for the named one: the n-th time it fails where the story says "f"."""
+
+    TESTS = (("test_a", "a"), ("test_a", "odd"), ("test_b", "b"))
+
+    def __init__(self, unsteady: str, story: str) -> None:
+        self._unsteady, self._story = unsteady, iter(story)
+
+    def _ran(self, files: Iterable[str]) -> Ran:
+        tests = [(file, name) for file, name in self.TESTS if f"{file}.py" in files]
+        return Ran(Report(tuple(TestCase(name, file, self._outcome(name)) for file, name in tests)), 0, "exited", "")
+
+    def _outcome(self, name: str) -> Outcome:
+        return "failed" if name == self._unsteady and next(self._story) == "f" else "passed"
+
+    def fresh(self, project: Project) -> Ran:
+        return self._ran({**project.files, **project.hidden})
+
+    def visible(self, project: Project) -> Ran:
+        return self._ran(project.files)
+
+    def run(self, project: Project, changes: Changes, sign: Canary) -> Ran:
+        ran = self.fresh(project)
+        signs = tuple(TestCase(name, "", "failed") for name in sign.names)
+        sound = tuple(TestCase(name, "", "passed") for name in sign.sound)
+        return replace(ran, report=Report(ran.report.cases + signs + sound))
+
+
+@pytest.mark.parametrize(
+    ("story", "hidden"),
+    [("p", "test_b.py"), ("pffpp", "test_b.py"), ("pfpfp", "test_b.py"), ("pfppp", "test_a.py")],
+    ids=["steady", "flaky", "flakier", "broken without the other file"],
+)
+def test_a_flaky_test_does_not_decide_what_is_hidden(story: str, hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = UnsteadyShop("odd", story + "p" * 20)
+    monkeypatch.setattr("palestra.envs.bugfix.sources.assemble.workshop", lambda sandboxes: shop)
+    text = b"def test_x(): pass\n"
+    project = assemble({"a.py": b"", "test_a.py": text, "test_b.py": text}, plain("x"), "1", "x", {})
+    assert set(with_hidden(project, plain("x"), cast(Sandboxes, None)).hidden) == {hidden}
+
+
+def test_a_test_that_fails_once_beside_a_failing_one_is_flaky(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"def test_x(): pass\n"
+    tree = {"a.py": b"", "test_a.py": text, "test_b.py": text}
+    project = assemble(tree, plain("x"), "1", "x", {})
+    for story, set_aside in (("pppppp", ()), ("ppfppp", ("test_a.odd",)), ("ppppfp", ("test_a.odd",))):
+        shop = UnsteadyShop("odd", story)
+        monkeypatch.setattr("palestra.envs.bugfix.recording.workshop", lambda sandboxes, shop=shop: shop)
+        assert record(project, cast(Sandboxes, None)).flaky == set_aside
+    shop = UnsteadyShop("odd", "ppppff")
+    monkeypatch.setattr("palestra.envs.bugfix.recording.workshop", lambda sandboxes: shop)
+    with pytest.raises(ValueError, match=r"test_a\.odd does not pass beside a test that fails"):
+        record(project, cast(Sandboxes, None))
 
 
 @pytest.mark.parametrize(
