@@ -24,6 +24,7 @@ from .errors import RolloutError
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 CONNECT_SECONDS = 20.0
+CLIENT_ATTEMPTS = 4
 GONE_SECONDS = 10.0
 _REFUSED = "InvalidAuthToken"
 _REPEAT = "start a cluster (`ray start --head`, or leave out --ray) and repeat the same command, which goes on"
@@ -41,15 +42,17 @@ class ClusterTooSmall(RolloutError):
 def connect(address: str | None = None, cpus: int | None = None, seconds: float = CONNECT_SECONDS) -> None:
     """Connect once per process; later calls keep the first connection. `ray://HOST:PORT` connects through a Ray Client
     server, from machines that are no part of the cluster. Raises ClusterUnavailable, for a cluster by its address after
-    `seconds` at most.
+    `seconds` at most (Ray Client has limits of its own).
     """
     if ray.is_initialized():
         return
     try:
         if address:
-            if not address.startswith("ray://"):  # Ray Client gives up by itself
+            if address.startswith("ray://"):  # Ray Client gives up by itself
+                _connect_client(address)
+            else:
                 _probe(address, seconds)
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init(
                 address="local",
@@ -66,6 +69,19 @@ def connect(address: str | None = None, cpus: int | None = None, seconds: float 
             f"no Ray cluster answers at {address!r} ({type(error).__name__}: {str(error)[:200]}): "
             "start one with `ray start --head`, or leave out --ray"
         ) from error
+
+
+def _connect_client(address: str) -> None:
+    """Through a Ray Client server, which starts a process per client, and at times one that dies at once (Ray's issue
+    63202: it forks while gRPC works): then again.
+    """
+    for left in reversed(range(CLIENT_ATTEMPTS)):
+        try:
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+            return
+        except ConnectionAbortedError:
+            if not left:
+                raise
 
 
 def _probe(address: str, seconds: float) -> None:

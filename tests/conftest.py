@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from palestra.infra import tracing
 
+_APART = "PALESTRA_TESTED_APART"
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
@@ -43,6 +44,35 @@ def _no_ray_left() -> Iterator[None]:
     yield
     ray = sys.modules.get("ray")
     assert ray is None or not ray.is_initialized(), "this file leaves Ray connected: end it with ray.shutdown()"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `apart` run in a pytest of their own: Ray ends a process whose cluster is gone, at once or later."""
+    if _APART not in os.environ:
+        items[:] = [_apart(item) if item.get_closest_marker("apart") else item for item in items]
+
+
+def _apart(item: pytest.Item) -> pytest.Item:
+    def alone() -> None:
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-header", "-rs", item.nodeid]
+        environ = os.environ | {_APART: "1"}
+        done = subprocess.run(
+            command, cwd=item.config.rootpath, env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 passed" in done.stdout, done.stdout
+
+    made: pytest.Item = pytest.Function.from_parent(item.parent, name=item.name, callobj=alone)
+    made.own_markers += item.own_markers
+    return made
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """In CI a failure is told at once, too: a run that is cut off says what failed before."""
+    if report.failed and os.environ.get("CI") == "true":
+        print(f"\n{report.nodeid} ({report.when}):\n{report.longreprtext}", file=sys.__stderr__, flush=True)
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ from palestra.rollout.types import Policy
 from palestra.rollout.workers import PoolConfig, RolloutPool
 from palestra.services.policies import ScriptedMaker
 
+pytestmark = pytest.mark.apart
 PALESTRA = (sys.executable, "-c", "from palestra.services.cli.main import main; main()")
 SECONDS = 240.0
 
@@ -119,6 +120,16 @@ def free_port() -> int:
         return port
 
 
+def wait_for_listener(port: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def cluster_with(**more: Any) -> Iterator[Any]:
     head = {"num_cpus": 2, "gcs_server_port": free_port(), "include_dashboard": False}
@@ -189,6 +200,7 @@ def test_a_job_through_ray_client_survives_a_worker_and_says_that_the_head_is_go
     monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "2")
     port = free_port()
     with cluster_with(ray_client_server_port=port) as cluster:
+        wait_for_listener(port)
         driver = Driver(tmp_path, 2, 20)
         driver.start("--ray", f"ray://127.0.0.1:{port}")
         code, told = driver.finish()
