@@ -15,7 +15,7 @@ from typing import Any
 
 from palestra.envs.registry import environment_class
 from palestra.infra.sandbox.sync import Sandboxes
-from palestra.synth.synthesize import attempt
+from palestra.synth.synthesize import attempt, collect_seldom
 
 SEED, MUTANTS = 6, 5
 Job = tuple[str, int, int]
@@ -93,6 +93,7 @@ def _sandboxes() -> Sandboxes:
 
 def _warm_up(names: list[str]) -> None:
     """Load what a long run loads once; each process works through one task of each environment."""
+    collect_seldom()
     for name in names:
         _attempt((name, environment_class(name).levels[0], 1_000_000 + os.getpid()))
     time.sleep(0.5)  # so that every process of the pool gets one of these

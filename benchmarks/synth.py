@@ -42,7 +42,7 @@ from palestra.envs.registry import environment_class
 class Scale:
     """How much of each."""
 
-    certified: int = 2_000
+    certified: int = 6_000
     bugs: int = 160
     passages: int = 1_000_000
     queries: int = 400

@@ -61,7 +61,7 @@ def connect(address: str | None = None, cpus: int | None = None, seconds: float 
                 logging_level=logging.ERROR,
                 log_to_driver=False,
             )
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+    except Exception as error:  # Ray raises bare ones, too
         if not address:
             why = " ".join(str(error).split())[:300]
             raise ClusterUnavailable(f"Ray cannot start on this machine: {type(error).__name__}: {why}") from error

@@ -21,7 +21,7 @@ from ..infra import store as db
 from ..infra.sandbox.sync import Sandboxes
 from ..rollout.records import task_row
 from ..synth.certify import MUTANTS
-from ..synth.synthesize import Made, attempt, without_duplicates
+from ..synth.synthesize import Made, attempt, collect_seldom, without_duplicates
 from ..synth.types import Certificate, Depth
 from .errors import BadRequest
 from .machines import unwrapped
@@ -133,6 +133,7 @@ def _chunks(total: int, size: int) -> Iterator[range]:
 
 
 def _attempts(spec: SynthesisSpec, sandbox: str | None, numbers: Iterable[int]) -> list[Made]:
+    collect_seldom()
     cls = environment_class(spec.env)
     sandboxes = opened_sandboxes(sandbox) if sandbox else None
     return [

@@ -17,6 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from palestra.infra import tracing
 
 _APART = "PALESTRA_TESTED_APART"
+# A process whose Ray head does not answer for so many seconds ends without a word, and all tests with it.
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "1200")
 POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 

@@ -151,8 +151,7 @@ class _Walker:
     def _listing(self, least: int) -> tuple[Thing, Relation, list[Thing]]:
         """A thing whose page lists at least so many others."""
         relation = self._rng.choice(_LISTED)
-        lists = [(end, found) for (name, end), found in self._world.inverse.items() if name == relation.name]
-        long = [one for one in lists if len(one[1]) >= least]
+        long = [one for one in self._world.lists.get(relation.name, ()) if len(one[1]) >= least]
         if not long:
             raise DeadEnd("no list is long enough")
         number, found = self._rng.choice(long)

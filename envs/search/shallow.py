@@ -90,7 +90,7 @@ def frequent(world: World, form: Form) -> list[str]:
     kind, by = _asked(form)
     if form["ask"] == "count":
         relation = form["of"]["where"][0][0]
-        whole = [found for (name, _), found in world.inverse.items() if name == relation]
+        whole = [found for _, found in world.lists.get(relation, ())]
         return [str(Counter(map(len, whole)).most_common(1)[0][0])]
     if form["ask"] == "thing":
         return []

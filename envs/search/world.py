@@ -90,6 +90,14 @@ class World:
                 found[relation.name, year_of(value) if relation.to == "date" else value].append(thing)
         return dict(found)
 
+    @cached_property
+    def lists(self) -> Mapping[str, list[tuple[int, list[int]]]]:
+        """`inverse` by relation: what has things pointing at it, and these."""
+        found: dict[str, list[tuple[int, list[int]]]] = defaultdict(list)
+        for (relation, end), things in self.inverse.items():
+            found[relation].append((end, things))
+        return dict(found)
+
     def find(self, name: str) -> Thing:
         """The thing that is called so. KeyError where there is none, or more than one."""
         return self.things[self.lookup[normalise(name)]]

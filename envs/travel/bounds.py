@@ -5,72 +5,61 @@ A bound from below on every plan, so that nothing which cannot be part of a plan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import ProposeFailed
 from .country import Connection
-from .layout import Layout
 
 Node = tuple[int, str]
 """A day and its city; day 0 and the day after the last are at home, or nowhere ("") where the trip has no home."""
-
-
-def minutes_of(one: Connection) -> int:
-    """The price of a connection where time is what is paid."""
-    return one.minutes
+Fare = Callable[[int, str, str], int | None]
+"""The least that is paid into a day's city from another; None where nothing goes there."""
 
 
 class Bounds:
     """`before[node]` is the least that is paid until one has arrived there, the stay not counted; `after[node]` the
-    least from the next connection on. Nodes through which no way leads have no entry. ProposeFailed: there is no way.
+    least from the next connection on; `onward[node]` where one can go next, and the least of all that follows then.
+    Nodes through which no way leads have no entry. ProposeFailed: there is no way.
     """
 
-    def __init__(self, layout: Layout, price: Callable[[Connection], int], stay: dict[Node, int]) -> None:
-        self.layout, self.price, self.stay = layout, price, stay
-        self._fares: dict[tuple[Node, str], int | None] = {}
-        self.start, self.end = (0, layout.home), (layout.rules.days + 1, layout.home)
+    def __init__(self, places: Sequence[Sequence[str]], fare: Fare, stay: Mapping[Node, int]) -> None:
+        self.stay = stay
+        self.start, self.end = (0, places[0][0]), (len(places) - 1, places[-1][0])
         self.after: dict[Node, int] = {self.end: 0}
         self.before: dict[Node, int] = {self.start: 0}
-        for day in range(layout.rules.days, -1, -1):
-            for city in layout.places(day):
-                found = [cost for _, cost in self.onward((day, city))]
-                if found:
-                    self.after[day, city] = min(found)
+        self.onward: dict[Node, list[tuple[str, int]]] = {}
+        for day in range(len(places) - 2, -1, -1):
+            self._look_back(day, places, fare)
         if self.start not in self.after:
             raise ProposeFailed("no way through the days")
-        for day in range(layout.rules.days + 1):
-            for city in layout.places(day):
-                if (day, city) in self.before:
+        for day in range(len(places) - 1):
+            for city in places[day]:
+                if (day, city) in self.before and (day, city) in self.onward:
                     self._reach((day, city))
+
+    def _look_back(self, day: int, places: Sequence[Sequence[str]], fare: Fare) -> None:
+        rests = [(end, self._rest((day + 1, end))) for end in places[day + 1] if (day + 1, end) in self.after]
+        for city in places[day]:
+            fares = [(end, fare(day + 1, city, end), rest) for end, rest in rests]
+            if found := [(end, paid + rest) for end, paid, rest in fares if paid is not None]:
+                self.onward[day, city] = found
+                self.after[day, city] = min(cost for _, cost in found)
+
+    def _rest(self, node: Node) -> int:
+        """The least from the moment one has arrived."""
+        return self.stay.get(node, 0) + self.after[node]
+
+    def _reach(self, node: Node) -> None:
+        here = self.before[node] + self.stay.get(node, 0)
+        for end, cost in self.onward[node]:
+            key = (node[0] + 1, end)
+            paid = here + cost - self._rest(key)
+            self.before[key] = min(paid, self.before.get(key, paid))
 
     @property
     def least(self) -> int:
         """The least of the whole trip."""
         return self.after[self.start]
-
-    def onward(self, node: Node) -> Iterator[tuple[str, int]]:
-        """Where one can go next, and the least of all that follows then."""
-        for end in self.layout.places(node[0] + 1):
-            after, fare = self.after.get((node[0] + 1, end)), self._fare(node, end)
-            if after is not None and fare is not None:
-                yield end, fare + self.stay.get((node[0] + 1, end), 0) + after
-
-    def _reach(self, node: Node) -> None:
-        for end, _ in self.onward(node):
-            fare = self._fare(node, end)
-            assert fare is not None
-            cost = self.before[node] + self.stay.get(node, 0) + fare
-            key = (node[0] + 1, end)
-            self.before[key] = min(cost, self.before.get(key, cost))
-
-    def _fare(self, node: Node, end: str) -> int | None:
-        """The least fare to the next day's city; None where nothing goes there."""
-        if self.layout.rules.journey is None:
-            return 0
-        key = (node, end)
-        if key not in self._fares:
-            self._fares[key] = min(map(self.price, self.layout.arrivals(node[0] + 1, node[1], end)), default=None)
-        return self._fares[key]
 
     def through(self, node: Node) -> int | None:
         """The least of a trip through a node, its stay not counted; None where no way leads through it."""
@@ -78,10 +67,9 @@ class Bounds:
             return None
         return self.before[node] + self.after[node]
 
-    def along(self, day: int, one: Connection) -> int | None:
-        """The least of a trip that takes this connection into a day's city."""
+    def along(self, day: int, one: Connection, price: int) -> int | None:
+        """The least of a trip that takes this connection into a day's city and pays `price` for it."""
         start, end = (day - 1, one.origin), (day, one.destination)
         if start not in self.before or end not in self.after:
             return None
-        stays = self.stay.get(start, 0) + self.stay.get(end, 0)
-        return self.before[start] + stays + self.price(one) + self.after[end]
+        return self.before[start] + self.stay.get(start, 0) + price + self._rest(end)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cached_property
 
+from .bounds import Bounds, Fare
 from .country import Connection, Country
 from .options import CityDays, Options
 from .rules import Rules
@@ -38,7 +40,9 @@ class Layout:
             before = here
 
     def limited(self, rules: Rules) -> Layout:
-        """The same layout under rules that differ in the limits on cost and minutes of the whole trip alone."""
+        """The same layout, and what is known of it, under rules that differ in the limits on cost and minutes of the
+        whole trip alone.
+        """
         other = copy.copy(self)
         other.rules = rules
         return other
@@ -74,3 +78,18 @@ class Layout:
     def least(self) -> dict[tuple[int, str], int]:
         """The cheapest way to spend a day in a city."""
         return {key: int(options.cost_N.min()) for key, options in self.options.items()}
+
+    @cached_property
+    def cheap(self) -> Bounds:
+        """The bounds of what a trip costs. ProposeFailed where there is no way through the days."""
+        return Bounds(self._places, self._lowest(self.fare), self.least)
+
+    @cached_property
+    def fast(self) -> Bounds:
+        """The bounds of the minutes between cities. ProposeFailed where there is no way through the days."""
+        return Bounds(self._places, self._lowest(lambda one: one.minutes), {})
+
+    def _lowest(self, price: Callable[[Connection], int]) -> Fare:
+        if not self.rules.journey:
+            return lambda day, origin, end: 0
+        return lambda day, origin, end: min(map(price, self.arrivals(day, origin, end)), default=None)

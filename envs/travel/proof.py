@@ -14,7 +14,6 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from ..errors import ProposeFailed
-from .bounds import Bounds, minutes_of
 from .country import Connection
 from .layout import Layout
 from .options import Ints, Options
@@ -49,13 +48,11 @@ def cheapest(layout: Layout) -> Trip:
     """The plan that costs least, proved by CP-SAT; where several do, any of them. ProposeFailed: there is none, or the
     proof takes too long.
     """
-    bounds = Bounds(layout, layout.fare, layout.least)
-    slow = Bounds(layout, minutes_of, {})
     budget = layout.rules.budget
-    found, near = None, bounds.least * NEAR // 100
+    found, near = None, layout.cheap.least * NEAR // 100
     if not (layout.rules.journey and layout.rules.journey.most_minutes) and (budget is None or near < budget):
-        found = _Model(layout, bounds, slow, near).solve()
-    found = found or _Model(layout, bounds, slow, budget).solve()
+        found = _Model(layout, near).solve()
+    found = found or _Model(layout, budget).solve()
     if found is None:
         raise ProposeFailed("CP-SAT proves that there is no plan")
     return found
@@ -64,8 +61,8 @@ def cheapest(layout: Layout) -> Trip:
 class _Model:
     """All plans that cost no more than `limit`: one variable for each choice of a day, and for each connection."""
 
-    def __init__(self, layout: Layout, bounds: Bounds, slow: Bounds, limit: int | None) -> None:
-        self.layout, self.rules, self.bounds, self.slow, self.limit = layout, layout.rules, bounds, slow, limit
+    def __init__(self, layout: Layout, limit: int | None) -> None:
+        self.layout, self.rules, self.limit = layout, layout.rules, limit
         self.most_minutes = layout.rules.journey.most_minutes if layout.rules.journey else None
         self.model = cp_model.CpModel()
         self.days: dict[tuple[int, str], list[_Choice]] = {}
@@ -81,8 +78,8 @@ class _Model:
             self.model.add(self._cost() <= limit)
 
     def _choices(self, day: int, city: str, options: Options) -> Iterator[_Choice]:
-        least = self.bounds.through((day, city))
-        if least is None or not _within(self.slow.through((day, city)), self.most_minutes):
+        least = self.layout.cheap.through((day, city))
+        if least is None or not _within(self.layout.fast.through((day, city)), self.most_minutes):
             return
         if not _within(least + self.layout.least[day, city], self.limit):
             return
@@ -112,7 +109,8 @@ class _Model:
             for origin in self._open(day - 1):
                 for end in self._open(day):
                     for one in _pareto(self.layout.arrivals(day, origin, end)):
-                        cost, minutes = self.bounds.along(day, one), self.slow.along(day, one)
+                        cost = self.layout.cheap.along(day, one, self.layout.fare(one))
+                        minutes = self.layout.fast.along(day, one, one.minutes)
                         if _within(cost, self.limit) and _within(minutes, self.most_minutes):
                             var = self.model.new_bool_var("")
                             self.ways.append((day, one, var))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bounds import Bounds, minutes_of
 from .country import Connection
 from .layout import Layout
 from .options import Ints
@@ -40,7 +39,7 @@ def count_plans(layout: Layout) -> Slack:
 
 def least_minutes(layout: Layout) -> int:
     """A bound from below on the minutes between cities. ProposeFailed where there is no way."""
-    return Bounds(layout, minutes_of, {}).least
+    return layout.fast.least
 
 
 class _Walk:
@@ -52,11 +51,8 @@ class _Walk:
         self.layout, self.rules, self.least = layout, layout.rules, layout.least
         self.found = self.steps = 0
         self.wanted = (1 << (len(self.rules.trip_cuisines) + len(self.rules.trip_categories))) - 1
-        self.cost, self.slow = Bounds(layout, layout.fare, layout.least), Bounds(layout, minutes_of, {})
         self.order = {
-            node: sorted(self.cost.onward(node), key=lambda one: (one[1], one[0]))
-            for node in self.cost.after
-            if node[0] <= self.rules.days
+            node: sorted(ways, key=lambda one: (one[1], one[0])) for node, ways in layout.cheap.onward.items()
         }
         self.cached: dict[tuple[int, str], Histograms] = {}
 
@@ -79,9 +75,9 @@ class _Walk:
         if day <= self.rules.days:
             spent += self.least[day, end]
         limit = journey.most_minutes if journey else None
-        if budget is not None and spent + self.cost.after[day, end] > budget:
+        if budget is not None and spent + self.layout.cheap.after[day, end] > budget:
             return
-        if limit is not None and minutes + self.slow.after[day, end] > limit:
+        if limit is not None and minutes + self.layout.fast.after[day, end] > limit:
             return
         if self.found < CAP and self.steps < STEPS:
             self.go((*route, end), spent, minutes)
