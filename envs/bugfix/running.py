@@ -37,6 +37,8 @@ BUILD_SECONDS = 600.0
 _FRESH_SECONDS = 1800.0
 _SNAPSHOTS, _REMEMBERED = 12, 2048
 _OPINIONS = 2
+BUSY = 0.7
+"""How much of its time a run that hangs must have had a processor for, to be believed."""
 _UNPACK_FAILED = 97
 _TAIL = 6_000
 
@@ -50,6 +52,7 @@ class Ran:
     ended: str
     output: str
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
     @property
     def passed(self) -> frozenset[str]:
@@ -61,7 +64,11 @@ _Patience = Callable[[float], float]
 
 
 def _soon(usual: float) -> float:
-    return max(4.0, 3.0 * usual)
+    return max(1.5, 3.0 * usual)
+
+
+def _later(usual: float) -> float:
+    return 4.0 * _soon(usual)
 
 
 def _in_time(usual: float) -> float:
@@ -102,7 +109,12 @@ class Workshop:
         """Test a tree with the hidden tests in it, for at most a few times as long as the correct one takes; from
         memory where the same was run before."""
         key = _key(project, changes, canary)
-        return self._remembered(key) or self._remember(key, self._run(project, changes, canary, _soon))
+        if known := self._remembered(key):
+            return known
+        ran = self._run(project, changes, canary, _soon)
+        if ran.ended == "timed_out" and ran.cpu_seconds < BUSY * ran.seconds:  # the machine was busy with others
+            ran = self._run(project, changes, canary, _later)
+        return self._remember(key, ran)
 
     def opinion(self, project: Project, changes: Changes, canary: Canary) -> Ran:
         """Like `run`, but with patience, and where all tests pass it is run a second time; where the two disagree, the
@@ -280,7 +292,7 @@ def run_tests(
         report = Report(problem=f"there is no report ({error})"[:200])
     else:
         report = read_report(data[: 4 * MAX_CHARACTERS + 1])
-    return Ran(report, result.exit_code, result.ended, result.text[-_TAIL:], result.seconds)
+    return Ran(report, result.exit_code, result.ended, result.text[-_TAIL:], result.seconds, result.cpu_seconds)
 
 
 def lay_out(

@@ -110,13 +110,15 @@ def time_limit(timeout: float | None, limits: Limits) -> float:
 @dataclass(frozen=True, slots=True)
 class ExecResult:
     """How a command ended. `exit_code` is 128 + signal for a killed command, as a shell reports it, and 137 for one
-    that was stopped by a limit; output beyond `Limits.output_bytes` (both streams together) is cut off."""
+    that was stopped by a limit; output beyond `Limits.output_bytes` (both streams together) is cut off. `cpu_seconds`
+    is what all its processes used, 0.0 where a backend cannot tell (`process`)."""
 
     exit_code: int
     stdout: bytes
     stderr: bytes
     seconds: float
     ended: Ended
+    cpu_seconds: float = 0.0
 
     @property
     def text(self) -> str:

@@ -154,6 +154,15 @@ class TestContract:
         assert _until(lambda: not _alive(token))
         assert any_box.exec("true").ok
 
+    def test_cpu_time_of_all_processes_is_told(self, box: Sandbox) -> None:
+        burn = "python3 -c 'import time\nwhile time.process_time() < 0.3: pass'"
+        assert box.exec("sleep 0.4").cpu_seconds < 0.2
+        assert 0.3 <= box.exec(burn).cpu_seconds < 1.0
+        assert 0.9 <= box.exec(f"{burn}; (setsid {burn} &); {burn} & wait; sleep 1").cpu_seconds < 2.0
+        assert box.exec("sleep 0.1").cpu_seconds < 0.2
+        killed = box.exec(f"{burn}; while :; do :; done", timeout=1.0)
+        assert (killed.ended, killed.cpu_seconds > 0.3) == ("timed_out", True)
+
     def test_output_limit(self, any_box: Sandbox) -> None:
         result = any_box.exec("yes")
         assert (result.ended, len(result.stdout)) == ("output_limit", LIMITS.output_bytes)

@@ -86,8 +86,8 @@ class WardenLease:
                 if await self._wall.ended_for_memory(self.number):
                     return ExecResult(137, b"", b"", time.monotonic() - started, "out_of_memory")
                 raise self._ended(error) from error
-        code, ended, took = wire.read_result(last)
-        return ExecResult(code, b"".join(output["o"]), b"".join(output["e"]), took, ended)
+        code, ended, took, cpu = wire.read_result(last)
+        return ExecResult(code, b"".join(output["o"]), b"".join(output["e"]), took, ended, cpu)
 
     async def stream(
         self,
@@ -133,8 +133,8 @@ class WardenLease:
                     more.disconnect()
                 asking.cancel()
                 await asyncio.wait({asking})
-        code, ended, took = wire.read_result(last)
-        yield ExecResult(code, b"", b"", took, ended)
+        code, ended, took, cpu = wire.read_result(last)
+        yield ExecResult(code, b"", b"", took, ended, cpu)
 
     async def read(self, path: str) -> bytes:
         """See `Lease.read`."""

@@ -13,14 +13,14 @@ _ORDER = struct.Struct("=BQQIQQIIIId")
 _SHORT_ORDER = struct.Struct("=BQQI")
 _NOTICE = struct.Struct("=BQB")
 _COMMAND = struct.Struct("=BBQdIII")
-_RESULT = struct.Struct("=iBd")
+_RESULT = struct.Struct("=iBdd")
 _ENTRY = struct.Struct("=BQ")
 _REASON = struct.Struct("=i")
 _PERIOD_US = 100_000
 _TEXT_BYTES = 16 << 20
 _ENDED: tuple[Ended, ...] = ("exited", "timed_out", "out_of_memory", "output_limit")
 ESCAPED, TOO_LARGE = -1, -2
-OUT_OF_MEMORY = _RESULT.pack(137, _ENDED.index("out_of_memory"), 0.0)
+OUT_OF_MEMORY = _RESULT.pack(137, _ENDED.index("out_of_memory"), 0.0, 0.0)
 Keep = Callable[[str, bytes], None]
 STOP = HEADER.pack(0, ord("k"))
 
@@ -93,10 +93,10 @@ def command_frame(
     return frame("x", head + text + stdin)
 
 
-def read_result(payload: bytes) -> tuple[int, Ended, float]:
-    """Exit code, why it ended, seconds."""
-    code, ended, seconds = _RESULT.unpack(payload)
-    return code, _ENDED[ended], seconds
+def read_result(payload: bytes) -> tuple[int, Ended, float, float]:
+    """Exit code, why it ended, seconds, seconds of CPU."""
+    code, ended, seconds, cpu_seconds = _RESULT.unpack(payload)
+    return code, _ENDED[ended], seconds, cpu_seconds
 
 
 def read_reason(payload: bytes) -> int:

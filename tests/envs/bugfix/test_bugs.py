@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,13 @@ from palestra.envs.bugfix.environment import BugFix
 from palestra.envs.bugfix.issue import gives_away, write_issue
 from palestra.envs.bugfix.knowledge import known
 from palestra.envs.bugfix.projects import load, names, save
-from palestra.envs.bugfix.running import Workshop, against, workshop
+from palestra.envs.bugfix.running import Ran, Workshop, against, workshop
 from palestra.envs.bugfix.solving import hunk, hunks, steps_between
 from palestra.envs.bugfix.types import Change
 from palestra.envs.environment import SolverTools
 from palestra.envs.types import Answer, Task, canonical
 from palestra.infra.sandbox.sync import Sandboxes
+from palestra.verifiers.junit import Report
 from palestra.verifiers.types import Verdict
 
 MUTANTS = 3
@@ -198,6 +200,21 @@ def test_a_workshop_runs_what_passes_twice_and_what_fails_once(
             shop.opinion(project, changes, mark)
         assert len(runs) == expected
     shop.close()
+
+
+@pytest.mark.parametrize(("cpu_seconds", "limits"), [(1.4, [1.5]), (0.3, [1.5, 6.0]), (0.0, [1.5, 6.0])])
+def test_a_run_that_hangs_on_a_busy_machine_gets_more_time(
+    sandboxes: Sandboxes, monkeypatch: pytest.MonkeyPatch, cpu_seconds: float, limits: list[float]
+) -> None:
+    told: list[float] = []
+
+    def run(self: Workshop, *arguments: Any) -> Ran:
+        told.append(arguments[-1](0.2))
+        return Ran(Report(problem="no report"), 137, "timed_out", "", 1.5, cpu_seconds)
+
+    monkeypatch.setattr(Workshop, "_run", run)
+    assert Workshop(sandboxes).run(load(names("python")[0]), {}).ended == "timed_out"
+    assert told == limits
 
 
 @pytest.mark.parametrize("whole", [False, True])

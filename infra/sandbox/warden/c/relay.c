@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -46,6 +47,7 @@ struct result {
     int32_t code;
     uint8_t ended;
     double seconds;
+    double cpu_seconds;
 } __attribute__((packed));
 
 static void shut(int *fd) {
@@ -164,14 +166,23 @@ static bool has_more(const struct output *output) {
     return output->fd >= 0 && poll(&watched, 1, 0) == 1;
 }
 
-static void finish(struct relay *relay, double started, long killed_before) {
+/* What all processes used that have ended in this lease. */
+static double cpu_used(void) {
+    struct rusage used;
+    getrusage(RUSAGE_CHILDREN, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+static void finish(struct relay *relay, double started, double cpu_before, long killed_before) {
     for (int i = 0; i < 2; i++)
         while (relay->ended != OUTPUT_LIMIT && has_more(&relay->output[i]))
             if (!drain(relay, &relay->output[i])) relay->ended = OUTPUT_LIMIT;
     if (oom_kills(relay->keeper->groups.oom) > killed_before) relay->ended = OUT_OF_MEMORY;
     int status = relay->status;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    struct result result = {relay->ended == EXITED ? code : 137, (uint8_t)relay->ended, now() - started};
+    struct result result = {relay->ended == EXITED ? code : 137, (uint8_t)relay->ended, now() - started,
+                            cpu_used() - cpu_before};
     for (int i = 0; i < 2; i++) {
         struct output *output = &relay->output[i];
         if (output->size) send_frame(relay->keeper->client, output->kind, output->data, output->size);
@@ -188,7 +199,7 @@ static void must_pipe(int ends[2]) { must(pipe2(ends, O_CLOEXEC) == 0, "pipe"); 
 void run_command(const struct keeper *keeper, const struct command *command) {
     int in[2], out[2], err[2];
     must_pipe(in), must_pipe(out), must_pipe(err);
-    double started = now();
+    double started = now(), cpu_before = cpu_used();
     long killed_before = oom_kills(keeper->groups.oom);
     struct relay relay = {.keeper = keeper, .command = command, .input = in[1], .more = command->more,
                           .given = {.data = command->input, .size = command->input_size},
@@ -206,5 +217,5 @@ void run_command(const struct keeper *keeper, const struct command *command) {
     if (command->input_size == 0 && !command->more) shut(&relay.input);
     attend(&relay, started + command->seconds);
     kill_rest(&relay);
-    finish(&relay, started, killed_before);
+    finish(&relay, started, cpu_before, killed_before);
 }
