@@ -105,7 +105,10 @@ def call_tool(tools: dict[str, Tool], owner: object, call: ToolCall) -> tuple[To
 
 def render(value: Any) -> str:
     """A tool's return value as the text the agent reads: a string as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _explain(error: ValidationError, schema: ToolSchema) -> str:

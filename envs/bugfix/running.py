@@ -35,7 +35,7 @@ LIMITS = Limits(
 )
 BUILD_SECONDS = 600.0
 _FRESH_SECONDS = 1800.0
-_SNAPSHOTS, _REMEMBERED = 12, 2048
+_SNAPSHOTS, _REMEMBERED = 64, 2048
 _OPINIONS = 2
 BUSY = 0.7
 """How much of its time a run that hangs must have had a processor for, to be believed."""

@@ -226,6 +226,7 @@ def _rows(kind: type[Row], table: str) -> list[Row]:
     return [kind(*[read(text) for read, text in zip(types, row, strict=True)]) for row in reader]
 
 
+@lru_cache(maxsize=2048)
 def clock(minutes: int) -> str:
     """Minutes after midnight as HH:MM."""
     return f"{minutes // 60:02d}:{minutes % 60:02d}"

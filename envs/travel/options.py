@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .country import Attraction, Country, Hotel, Restaurant, ride
-from .rules import NEEDS, Rules, Tiers
+from .rules import NEEDS, Rules, Step, Tiers
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -125,20 +125,22 @@ class CityDays:
 
     def _tiers_ok(self, tiers: Tiers) -> Bools:
         """HLAD: the rest of the day fits the hotel's price."""
-        shape = (len(self.meals), len(self.sights), len(self.meals))
-        rows = []
-        for price in self._price_H:
-            ok_LAD = np.ones(shape, np.bool_)
-            if step := tiers.step(int(price)):
-                if step.meals_below is not None:
-                    ok_LAD &= (self._meals_LD < step.meals_below)[:, None, :]
-                if step.attraction_below is not None:
-                    ok_LAD &= (self._price_A < step.attraction_below)[None, :, None]
-                if step.well_rated:
-                    good_L = self._meal_rating_L >= round(step.rating * 10)
-                    ok_LAD &= (good_L[:, None].astype(int) + good_L[None, :] >= step.well_rated)[:, None, :]
-            rows.append(ok_LAD)
-        return np.stack(rows)
+        steps_H = [tiers.step(price) for price in self._price_H.tolist()]
+        ok_by_step = {step: self._step_ok(step) for step in dict.fromkeys(steps_H)}
+        return np.stack([ok_by_step[step] for step in steps_H])
+
+    def _step_ok(self, step: Step | None) -> Bools:
+        ok_LAD = np.ones((len(self.meals), len(self.sights), len(self.meals)), np.bool_)
+        if step is None:
+            return ok_LAD
+        if step.meals_below is not None:
+            ok_LAD &= (self._meals_LD < step.meals_below)[:, None, :]
+        if step.attraction_below is not None:
+            ok_LAD &= (self._price_A < step.attraction_below)[None, :, None]
+        if step.well_rated:
+            good_L = self._meal_rating_L >= round(step.rating * 10)
+            ok_LAD &= (good_L[:, None].astype(int) + good_L[None, :] >= step.well_rated)[:, None, :]
+        return ok_LAD
 
     def _in_time(self) -> tuple[Bools, Ints]:
         """LAD: lunch, visit and dinner can begin within their windows, one after the other; and what the rides cost."""

@@ -53,7 +53,7 @@ class Timetable(_Data):
     lunch_minutes: int = 60
     dinner_minutes: int = 90
 
-    @property
+    @cached_property
     def chosen(self) -> bool:
         """True when the plan says when things begin."""
         return any(first != last for first, last in (self.lunch, self.visit, self.dinner))
