@@ -13,6 +13,8 @@ from functools import cache
 from multiprocessing import get_context
 from typing import Any
 
+from palestra.envs.bugfix import projects
+from palestra.envs.bugfix.running import workshop
 from palestra.envs.registry import environment_class
 from palestra.infra.sandbox.sync import Sandboxes
 from palestra.synth.synthesize import attempt, collect_seldom
@@ -41,20 +43,21 @@ def jobs(env: str, count: int) -> list[Job]:
     return [(env, levels[number % len(levels)], number) for number in range(count)]
 
 
-def run(work: Sequence[Job], processes: int, chunk: int, tick: Callable[[int], object]) -> tuple[list[Tried], float]:
-    """Attempt all jobs; the attempts and the wall seconds, starting the processes and a warm-up of each not counted."""
+def run(work: Sequence[Job], processes: int, chunk: int, tick: Callable[[int], object]) -> dict[str, Any]:
+    """Attempt all jobs; see `summary`. Starting the processes and a warm-up of each does not count."""
     os.environ["OMP_NUM_THREADS"] = "1"
     pieces = [work[at : at + chunk] for at in range(0, len(work), chunk)]
     names = sorted({env for env, _, _ in work})
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        began = time.perf_counter()
         for warm in [pool.submit(_warm_up, names) for _ in range(processes)]:
             warm.result()
-        began = time.perf_counter()
+        warmed = time.perf_counter()
         found: list[Tried] = []
         for done in as_completed([pool.submit(_attempts, piece) for piece in pieces]):
             found += done.result()
             tick(len(found))
-        return found, time.perf_counter() - began
+        return summary(found, time.perf_counter() - warmed) | {"warm_up_s": warmed - began}
 
 
 def summary(tried: Sequence[Tried], wall: float) -> dict[str, Any]:
@@ -92,10 +95,14 @@ def _sandboxes() -> Sandboxes:
 
 
 def _warm_up(names: list[str]) -> None:
-    """Load what a long run loads once; each process works through one task of each environment."""
+    """Load what a long run loads once; each process works through one task of each environment, and builds all
+    projects."""
     collect_seldom()
     for name in names:
         _attempt((name, environment_class(name).levels[0], 1_000_000 + os.getpid()))
+    if "bugfix" in names:
+        for title in projects.names():
+            workshop(_sandboxes()).warm(projects.load(title))
     time.sleep(0.5)  # so that every process of the pool gets one of these
 
 

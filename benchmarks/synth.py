@@ -7,7 +7,7 @@
   five wrong answers, judged twice (`palestra synth --depth quick`), by one process per core. Rejected ones cost time,
   too.
 * `bugfix`: bug-fixing tasks over all eight languages, the same certificate; every judgement is a run of tests in a
-  sandbox.
+  sandbox. Each process has built every project before (`warm_up_s`).
 * `search`: queries against an index of a million passages, one at a time.
 * `alike`: travel verdicts beside those of a checker that was written from the tasks' texts and tools alone
   (`_travel_checker.py`), on right, slightly wrong and random plans.
@@ -30,7 +30,7 @@ from typing import Any
 from _common import RESULTS, ROOT, Row, about, markdown, put, report, shown, table
 from _duplicates import count_duplicates, count_same_bugs, propose_many
 from _search_million import measure as search_million
-from _synth_rates import jobs, run, summary
+from _synth_rates import jobs, run
 from _travel_checker import compare
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -73,7 +73,7 @@ def certified(bench: Bench) -> None:
     half = bench.scale.certified // 2
     pairs = zip(jobs("travel", half), jobs("search", half), strict=True)
     work = [job for pair in pairs for job in pair]
-    found = summary(*run(work, os.cpu_count() or 1, 25, bench.bar("travel and search", len(work))))
+    found = run(work, os.cpu_count() or 1, 25, bench.bar("travel and search", len(work)))
     bench.figures["certified"] = found
     rate = found["per_second"]
     name = f"certified travel + search tasks per second, {os.cpu_count()} cores"
@@ -83,7 +83,7 @@ def certified(bench: Bench) -> None:
 def bugfix(bench: Bench) -> None:
     """All languages in turn."""
     work = jobs("bugfix", bench.scale.bugs)
-    found = summary(*run(work, os.cpu_count() or 1, 1, bench.bar("bug fixing", len(work))))
+    found = run(work, os.cpu_count() or 1, 1, bench.bar("bug fixing", len(work)))
     bench.figures["bugfix"] = found
     rate = 3600 * found["per_second"]
     languages = sum(1 for group in found["groups"].values() if group["accepted"])
