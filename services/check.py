@@ -28,6 +28,7 @@ HINTS = {
     "near_misses_fail": "compare whole answers: no prefixes, supersets, other orders, numbers nearby, other case",
     "random_fails": "make the question too hard for luck, and let tools refuse with ToolError, not crash",
     "order_independent": "`verify` remembers earlier answers: keep no state in the class or the module",
+    "rescored": "`verify` may use the task, the answer and the world it is given, nothing that `start` or tools kept",
     "same_elsewhere": "no hash order (sort sets), no locale, no time zone, no process ids, no files of this machine",
     "time_independent": "`verify` looks at the clock: put the day that counts into the world",
     "history_independent": "another task's episode changes this one: keep state in `self` and `self.world`",

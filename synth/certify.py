@@ -7,6 +7,7 @@ gives the answer away, and asks a witness in another process. docs/certification
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from ..envs.environment import Environment
 from ..envs.types import Answer, Task, ToolCall, canonical, plain_copy
 from ..infra.sandbox.select import ISOLATING
-from ..infra.sandbox.types import SandboxUnavailable
+from ..infra.sandbox.types import SandboxError, SandboxUnavailable
 from ..infra.store.columns import plain_json
 from ..verifiers.types import Verdict
 from .envelope import measure
@@ -131,6 +132,7 @@ def _checks(case: _Case, depth: Depth) -> Iterator[tuple[str, Callable[[], str |
     yield "near_misses_fail", lambda: near_misses(case.stage, case.solved)
     yield "random_fails", lambda: wander(case.stage)
     yield "order_independent", lambda: _reordered(case)
+    yield "rescored", lambda: _rescored(case)
     yield from _witnessed(case)
     yield "envelope", lambda: measure(case.stage, case.solved)
     yield "red_team", lambda: attack(case.stage, case.solved, case.floor)
@@ -262,6 +264,29 @@ def _reordered(case: _Case) -> str:
                 f"judged after other answers, the verdict on {canonical(play.answer)[:200]} differs: {failures(again)}"
             )
     return f"{len(order)} verdicts in another order"
+
+
+def _rescored(case: _Case) -> str:
+    """Judge what would be stored of the right episode and of wrong ones, in environments that were not there, as
+    `palestra rescore` does."""
+    plays = _plays(case)[: WITNESSED if case.stage.make().image is None else 2]
+    for play, verdict in plays:
+        with case.stage.episode() as env:
+            for call in play.calls:
+                env.call(call)
+            answer = env.answer if env.submitted else plain_copy(play.answer)
+            stored = json.loads(canonical(env.finish(answer)))
+        try:
+            again = case.stage.verdict(case.stage.make(), answer, stored)
+        except SandboxError:
+            raise
+        except Exception as error:
+            raise AssertionError(
+                f"what is stored cannot be judged again: verify raised {type(error).__name__}: {error}"
+            ) from error
+        if again != verdict:
+            raise AssertionError(f"judged again from what is stored, the verdict differs: {failures(again)}")
+    return f"{len(plays)} verdicts from what is stored"
 
 
 def _timeless(said: Testimony, plays: list[tuple[Play, Verdict]]) -> str:

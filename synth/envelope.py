@@ -30,16 +30,19 @@ def measure(stage: Stage, solution: Solution) -> Evidence:
     with stage.episode() as env:
         walked = walk(env, random.Random(f"{task.id}/envelope"), task.prompt, calls=12, submit=False)
         texts = [*solution.results, *(result.text for result in walked.results)]
-        memory = _peak_memory(env)
+        memory, most_turns = _peak_memory(env), env.max_turns
     found: dict[str, Any] = {
         "seconds": round(solution.seconds, 4),
         "calls": len(solution.calls),
+        "turns": solution.turns,
         "prompt_chars": len(task.prompt),
         "result_chars": max(map(len, texts), default=0),
         "world_bytes": len(canonical(task.world).encode("utf-8", "surrogatepass")),
         "key_bytes": len(canonical(task.key).encode("utf-8", "surrogatepass")),
     }
     beyond = [f"{name} is {found[name]}, more than {most:g}" for name, most in MOST.items() if found[name] > most]
+    if solution.turns > most_turns:
+        beyond.append(f"turns is {solution.turns}, more than the environment's max_turns, {most_turns}")
     if memory:
         found["sandbox_memory_bytes"] = memory
     told = "; ".join(beyond) or "within what an episode may use"

@@ -1,5 +1,5 @@
 """Answers that a lax comparison would let pass: a part of the right one, more than it, its neighbour among the numbers,
-its items in another order, or a name of the world that differs in case alone."""
+its negative, its items in another order, what is no number, or a name of the world that differs in case alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from .stage import Solution, Stage, must_fail
 
 _SHORTEST = 4
 _WHOLE = re.compile(r"-?\d{1,15}")
-_LOOSE = re.compile(r"\b(about|approximately|roughly|within|nearest|tolerance|any)\b|±", re.IGNORECASE)
+_NUMBER = re.compile(r"(-?)(\d+(?:\.\d+)?)")
+_LOOSE = re.compile(
+    r"\b(about|approximately|roughly|within|nearest|tolerance|any|up to|at least|at most|or more|accepted)\b|±",
+    re.IGNORECASE,
+)
 _ORDERED = re.compile(r"\b(in \w+ order|sorted|ordered by|ranked|ascending|descending)\b", re.IGNORECASE)
 _FREE = re.compile(r"\bany order\b|\border (is free|does not matter|doesn't matter)", re.IGNORECASE)
 
@@ -40,6 +44,12 @@ def _near(right: Answer, task: Task) -> Iterator[tuple[str, Answer]]:
     if not isinstance(right, bool) and _WHOLE.fullmatch(str(right)) and not _LOOSE.search(task.prompt):
         for step, what in ((1, "one more"), (-1, "one less")):
             yield what, int(right) + step if isinstance(right, int) else str(int(right) + step)
+    if not isinstance(right, bool) and (number := _NUMBER.fullmatch(str(right))) and float(str(right)):
+        negated = number[2] if number[1] else f"-{right}"
+        yield "its negative", negated if isinstance(right, str) else type(right)(negated)
+    if isinstance(right, str):
+        yield from ((f"the word {text}", text) for text in ("nan", "inf"))
+        yield from _hedges(right, task)
     if isinstance(right, str) and len(right) >= _SHORTEST:
         yield from _texts(right, task)
 
@@ -70,13 +80,28 @@ def _texts(right: str, task: Task) -> Iterator[tuple[str, str]]:
         ("it among others", f"one, two, {right}, three"),
     )
     for what, text in variations:
-        if normalise(text) and normalise(text) != normalise(right):
+        if normalise(text) and normalise(text) != normalise(right) and not _same_number(text, right):
             yield what, text
     items = right.split(", ")
     if items != items[::-1] and _order_counts(task.prompt):
         yield "its items backwards", ", ".join(items[::-1])
     for text in _namesakes(right, task.world):
         yield "a neighbour in other case", text
+
+
+def _hedges(right: str, task: Task) -> Iterator[tuple[str, str]]:
+    """The right one beside a wrong one, for whoever looks for it anywhere."""
+    wrong = mutate_answer(random.Random(task.seed), right, task.world)
+    if _LOOSE.search(task.prompt):
+        return
+    if right and isinstance(wrong, str) and normalise(wrong) not in ("", normalise(right)):
+        yield "it or another", f"{wrong} or {right}"
+        yield "it and another on two lines", f"{right}\n{wrong}"
+
+
+def _same_number(one: str, other: str) -> bool:
+    """Whether both are numbers and equal, as 496 and 496.00 are."""
+    return all(_NUMBER.fullmatch(text) for text in (one, other)) and float(one) == float(other)
 
 
 def _namesakes(right: str, at: Json) -> Iterator[str]:

@@ -30,7 +30,8 @@ _PLAIN = 2  # the marshal format whose bytes depend on values alone
 @dataclass(frozen=True)
 class Solution:
     """How the oracle solved a task. `answer` is what an agent's would be: a submitted value, else read from text;
-    `returned` is what `solve` returned, `results` what the tools said, `seconds` how long it took.
+    `returned` is what `solve` returned, `results` what the tools said, `seconds` how long it took,
+    `turns` how many an episode would count.
     """
 
     calls: tuple[ToolCall, ...]
@@ -40,6 +41,7 @@ class Solution:
     answer: Answer
     verdict: Verdict
     seconds: float
+    turns: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Stage:
             raise AssertionError(f"the solver's own answer fails: {failures(verdict)}")
         calls, results = [call for _, call, _ in tools.steps], [result.text for _, _, result in tools.steps]
         seconds = time.perf_counter() - began
-        return Solution(tuple(calls), tuple(results), submitted, returned, answer, verdict, seconds)
+        turns = len(tools.turns) + (not submitted)
+        return Solution(tuple(calls), tuple(results), submitted, returned, answer, verdict, seconds, turns)
 
     def judge(self, answer: Answer) -> Verdict:
         """The verdict on an answer given at once."""

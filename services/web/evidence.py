@@ -19,6 +19,7 @@ MEANINGS = {
     "near_misses_fail": "a part of the answer, more than it, or its neighbour fails",
     "random_fails": "calling tools at random earns nothing",
     "order_independent": "no verdict depends on what was judged before",
+    "rescored": "what is stored is judged alike by an environment that was not there",
     "same_elsewhere": "another process, hash seed, locale and time zone agree",
     "time_independent": "another day agrees, and an episode that takes long",
     "history_independent": "other tasks in between change nothing",

@@ -105,6 +105,11 @@ DEFECTS: tuple[Defect, ...] = (
     _defect("a part of the right items passes", subtle.SubsetPasses, "near_misses_fail"),
     _defect("the order that is asked for is ignored", subtle.OrderIgnored, "near_misses_fail"),
     _defect("a number nearby passes", subtle.LooseNumber, "near_misses_fail"),
+    _defect("the sign of a number is ignored", subtle.SignIgnored, "near_misses_fail"),
+    _defect("what is no number passes", subtle.NoNumberPasses, "near_misses_fail"),
+    _defect("the right one beside a wrong one passes", subtle.HedgesPass, "near_misses_fail"),
+    _defect("the oracle needs more turns than there are", subtle.TooManyTurns, "envelope"),
+    _defect("what is stored cannot be judged again", subtle.JudgedByWitness, "rescored"),
     _defect("any number passes beside a right state", shelves.AnyNumber, "slips_fail"),
     _defect("only a part of the state is judged", shelves.FirstBooksOnly, "slips_fail", tasks=4),
     _defect("the state is not judged", shelves.StateIgnored, "slips_fail"),
@@ -131,4 +136,12 @@ DEFECTS: tuple[Defect, ...] = (
     _defect("verdict tells the time", workshop.NeedsThisMachine, "same_twice"),
 )
 
-SOUND: tuple[type[Environment], ...] = (doors.Doors, subtle.Rows, subtle.Counted, shelves.Shelves, workshop.Workshop)
+SOUND: tuple[type[Environment], ...] = (
+    doors.Doors,
+    subtle.Rows,
+    subtle.Counted,
+    subtle.Mean,
+    subtle.Corridor,
+    shelves.Shelves,
+    workshop.Workshop,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import re
 import tempfile
 import time
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import Any, ClassVar
 from ...envs.errors import ToolError
 from ...envs.tools import tool
 from ...envs.types import Answer, Task, World
+from ...verifiers.answers import numeric
 from ...verifiers.checks import all_of, check, weighted
 from ...verifiers.types import Part, Verdict
 from .doors import Doors
@@ -67,6 +69,8 @@ class Counted(Doors):
 
     def propose(self, rng: random.Random, level: int) -> Task:
         task = super().propose(rng, level)
+        doors = {door: name + "a" * rng.randrange(5) for door, name in task.world["doors"].items()}
+        task = task.model_copy(update={"world": {**task.world, "doors": doors}})
         letters = sum(map(len, task.world["doors"].values()))
         prompt = "How many letters have all names behind the doors together?"
         return task.model_copy(update={"prompt": prompt, "key": {"letters": letters}})
@@ -89,6 +93,101 @@ class Counted(Doors):
 class LooseNumber(Counted):
     def near(self, right: int, given: int) -> bool:
         return abs(right - given) <= 2
+
+
+class Mean(Counted):
+    """Say how many letters the names have on average, with two decimals. Sound."""
+
+    id = "mean"
+
+    def propose(self, rng: random.Random, level: int) -> Task:
+        task = super().propose(rng, level)
+        prompt = "How many letters have the names behind the doors on average? Give two decimals."
+        mean = task.key["letters"] / len(task.world["doors"])
+        return task.model_copy(update={"prompt": prompt, "key": {"mean": f"{mean:.2f}"}})
+
+    def solve(self, task: Task, tools: Any) -> Answer:
+        names = [tools.look(door=door) for door in tools.list_doors()]
+        return f"{sum(map(len, names)) / len(names):.2f}"
+
+    def mutate(self, rng: random.Random, task: Task, answer: Answer) -> Answer:
+        return f"{float(str(answer)) + rng.choice([-2, -1, -0.5, 0.1, 0.25, 1, 2]):.2f}"
+
+    def right(self, task: Task, answer: Answer) -> bool:
+        return numeric("mean", answer, task.key["mean"]).passed
+
+
+class Corridor(Doors):
+    """Doors open in the place one stands at, which is part of the world and not judged. Sound."""
+
+    id = "corridor"
+
+    def start(self, task: Task) -> None:
+        super().start(task)
+        self.world["at"] = ""
+
+    def solve(self, task: Task, tools: Any) -> Answer:
+        tools.list_doors()
+        tools.go(door=task.key["door"])
+        return tools.knock()
+
+    @tool
+    def go(self, door: str) -> str:
+        """Stand before a door."""
+        if door not in self.world["doors"]:
+            raise ToolError(f"no {door} door")
+        self.world["at"] = door
+        return f"before the {door} door"
+
+    @tool
+    def knock(self) -> str:
+        """Who opens the door that you stand before."""
+        if not self.world["at"]:
+            raise ToolError("you stand before no door")
+        return str(self.world["doors"][self.world["at"]])
+
+
+class SignIgnored(Counted):
+    def right(self, task: Task, answer: Answer) -> bool:
+        text = str(answer).lstrip("-")
+        return text.isdecimal() and len(text) < 9 and int(text) == task.key["letters"]
+
+
+class NoNumberPasses(Counted):
+    """What is no number is not further from the right one than allowed."""
+
+    def right(self, task: Task, answer: Answer) -> bool:
+        try:
+            return not abs(float(str(answer)) - task.key["letters"]) > 0.5
+        except ValueError:
+            return False
+
+
+class HedgesPass(Doors):
+    """Of several names one may be right."""
+
+    def right(self, task: Task, answer: Answer) -> bool:
+        return task.key["name"] in re.split(r" or |\n", str(answer))
+
+
+class TooManyTurns(Doors):
+    """The oracle looks behind all doors, one after the other, and may not."""
+
+    max_turns = 5
+
+    def solve(self, task: Task, tools: Any) -> Answer:
+        return {door: tools.look(door=door) for door in tools.list_doors()}[task.key["door"]]
+
+
+class JudgedByWitness(Doors):
+    """The verdict needs what the environment saw when the episode began."""
+
+    def start(self, task: Task) -> None:
+        super().start(task)
+        self._wanted = task.key["name"]
+
+    def right(self, task: Task, answer: Answer) -> bool:
+        return bool(answer == self._wanted)
 
 
 class OracleTellsTheKey(Doors):

@@ -30,6 +30,7 @@ FULL = [
     "near_misses_fail",
     "random_fails",
     "order_independent",
+    "rescored",
     "same_elsewhere",
     "time_independent",
     "history_independent",
