@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ...envs.environment import Environment
-from ...envs.types import Task, ToolCall
+from ...envs.types import Task, ToolCall, plain_copy
 from ...infra.images.build import BuiltImage, find_image
 from ...infra.sandbox.sync import Sandbox, Sandboxes
 from ...infra.sandbox.types import DEFAULT_LIMITS, Limits
@@ -144,13 +144,14 @@ class Ground:
         mine, other = self.make(), self.make()
         try:
             mine.start(task.model_copy(deep=True))
+            begun = plain_copy(mine.world)  # `start` may add to the task's
             for turn in self.recorded.first.turns if self.recorded else ():
                 for call in (turn.move.message or {}).get("tool_calls") or ():
                     name = call["function"]["name"]
                     if not self.cls.toolset[name].schema.submits:
                         mine.call(ToolCall(name=name, arguments=_arguments(call["function"]["arguments"])))
             other.start(task.model_copy(deep=True))
-            return "" if other.world == task.world else "a world that starts is not the task's"
+            return "" if other.world == begun else "a world that starts after another's calls is not as that one was"
         finally:
             mine.close()
             other.close()
