@@ -9,17 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from .country import Connection
 from .layout import Layout
-from .options import Ints
 
 CAP = 10_000
 """Counting stops here: so many plans are enough to call a task loose."""
 STEPS = 200
 """Routes looked at before counting stops; a number of steps and no time, so that every machine counts alike."""
 
-Histograms = dict[int, Ints]
+Counts = npt.NDArray[np.float64]
+"""Whole numbers below 2**53, exact far beyond CAP; floats are convolved several times as fast."""
+Histograms = dict[int, Counts]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class _Walk:
         if not set(self.rules.visit).issubset(route[1:]):
             return
         width = 1 if self.rules.budget is None else self.rules.budget - spent + 1
-        ways: Histograms = {0: np.ones(1, np.int64)}
+        ways: Histograms = {0: np.ones(1)}
         for day in range(1, self.rules.days + 1):
             ways = self._joined(ways, self._day(day, route[day]), width)
         if self.wanted in ways:
@@ -108,13 +110,13 @@ class _Walk:
             options = self.layout.options[day, city]
             cost_N = options.cost_N - self.least[day, city] if self.rules.budget is not None else options.cost_N * 0
             self.cached[day, city] = {
-                int(marks): np.bincount(cost_N[options.marks_N == marks]).astype(np.int64)
+                int(marks): np.bincount(cost_N[options.marks_N == marks]).astype(np.float64)
                 for marks in np.unique(options.marks_N)
             }
         return self.cached[day, city]
 
 
-def _added(one: Ints, other: Ints) -> Ints:
+def _added(one: Counts, other: Counts) -> Counts:
     if len(one) < len(other):
         one, other = other, one
     total = one.copy()
