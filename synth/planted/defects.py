@@ -108,6 +108,7 @@ DEFECTS: tuple[Defect, ...] = (
     _defect("the sign of a number is ignored", subtle.SignIgnored, "near_misses_fail"),
     _defect("what is no number passes", subtle.NoNumberPasses, "near_misses_fail"),
     _defect("the right one beside a wrong one passes", subtle.HedgesPass, "near_misses_fail"),
+    _defect("answer is used as a template", subtle.FormatsTheAnswer, "red_team"),
     _defect("the oracle needs more turns than there are", subtle.TooManyTurns, "envelope"),
     _defect("what is stored cannot be judged again", subtle.JudgedByWitness, "rescored"),
     _defect("any number passes beside a right state", shelves.AnyNumber, "slips_fail"),

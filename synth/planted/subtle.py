@@ -170,6 +170,16 @@ class HedgesPass(Doors):
         return task.key["name"] in re.split(r" or |\n", str(answer))
 
 
+class FormatsTheAnswer(Doors):
+    """The answer is a template, for no good reason."""
+
+    def right(self, task: Task, answer: Answer) -> bool:
+        try:
+            return bool(str(answer).format(task=task) == task.key["name"])
+        except (ValueError, LookupError, AttributeError):
+            return False
+
+
 class TooManyTurns(Doors):
     """The oracle looks behind all doors, one after the other, and may not."""
 

@@ -59,7 +59,7 @@ ANSWERS: dict[str, Json] = {
 
 def answer_cheats(task: Task, schemas: list[ToolSchema]) -> Iterator[Cheat]:
     """Each answer as a final message, and as every argument of each tool that submits."""
-    answers = {**ANSWERS, **_everything(task)}
+    answers = {**ANSWERS, **_everything(task), **dict(_expressions(task))}
     for name, answer in answers.items():
         yield Cheat(name=f"answer: {name}", answer=answer)
     for schema in schemas:
@@ -73,6 +73,13 @@ def _everything(task: Task) -> dict[str, Json]:
     texts = [text for text in texts_of(task.world) if len(text) < 200][:5000]
     words = list(dict.fromkeys(task.prompt.split()))
     return {"every text": " ".join([*texts, *words]), "list of every text": texts, "the question": task.prompt}
+
+
+def _expressions(task: Task) -> Iterator[tuple[str, str]]:
+    """What is right once it is evaluated, or formatted."""
+    for member in list(task.key)[:3] if isinstance(task.key, dict) else ():
+        yield f"expression: {member}", f"task.key[{member!r}]"
+        yield f"field: {member}", f"{{task.key[{member}]}}"
 
 
 def _forms(schema: ToolSchema, answer: Json) -> tuple[ToolCall, ...]:
